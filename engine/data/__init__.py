@@ -1,0 +1,1 @@
+"""Vector sets on disk: reading, splitting, building."""

@@ -1,0 +1,154 @@
+"""What the dashboard shows at one moment, as frozen records.
+
+The feed builds a `Snapshot`; screens and widgets only ever see these. Imports nothing heavy: arrays appear
+in type hints alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+from lvmtui.store.lifecycle import Result, Status
+from lvmtui.store.records import DeviceSample, Evaluation, Event, Promotion, Protocol, Run
+
+
+class State(StrEnum):
+    """A run's state as shown: status and result in one, with lost runs found out."""
+
+    QUEUED = "queued"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    COMPLETED = "completed"
+    EARLY_STOPPED = "early stopped"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    LOST = "lost"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a process works on the run."""
+        return self in {State.STARTING, State.RUNNING, State.STOPPING}
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether the run can be taken up again."""
+        return self in {State.STOPPED, State.FAILED, State.LOST}
+
+    @property
+    def is_stoppable(self) -> bool:
+        """Whether a stop request makes sense."""
+        return self in {State.QUEUED, State.STARTING, State.RUNNING}
+
+
+GLYPHS: Mapping[State, str] = {
+    State.QUEUED: "◷",
+    State.STARTING: "◌",
+    State.RUNNING: "▶",
+    State.STOPPING: "◼",
+    State.COMPLETED: "✔",
+    State.EARLY_STOPPED: "✔",
+    State.STOPPED: "■",
+    State.FAILED: "✖",
+    State.LOST: "✖",
+}
+"""The sign beside each state's word; colour is never alone."""
+
+
+def shown_state(run: Run, lost_reason: str | None) -> State:
+    """The state to show for a run whose process was found dead or silent for `lost_reason`, if any."""
+    if run.status is not Status.DONE:
+        return State.LOST if lost_reason else State(run.status.value)
+    results = {Result.EARLY_STOPPED: State.EARLY_STOPPED}
+    result = run.result or Result.LOST
+    return results.get(result) or State(result.value)
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One run, ready to show."""
+
+    run: Run
+    state: State
+    lost_reason: str = ""
+    """Why the run counts as lost: "process 123 is gone"; empty when it does not."""
+    stop_requested: bool = False
+    """A stop was asked for and the engine has not answered yet."""
+    best: Evaluation | None = None
+    """The evaluation at the best epoch (without ranks)."""
+    last: Evaluation | None = None
+    """The newest evaluation (without ranks)."""
+    baseline: Evaluation | None = None
+    """The strongest baseline under the run's protocol, by the metric the run watches."""
+    aliases: tuple[str, ...] = ()
+    """Aliases that now point at this run: `champion`, …"""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One metric of one run. Equal lengths; a value that was NaN is NaN here and drawn as a gap."""
+
+    step: NDArray[np.float64]
+    epoch: NDArray[np.float64]
+    time: NDArray[np.float64]
+    value: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetail:
+    """What is read only for runs that are looked at (focused or marked)."""
+
+    series: Mapping[str, Series] = field(default_factory=dict)
+    """Metric key (`train/loss`, `val/hit5`, …) -> its values."""
+    evaluations: tuple[Evaluation, ...] = ()
+    """Every evaluation of the run, oldest first (without ranks)."""
+    events: tuple[Event, ...] = ()
+    log: tuple[str, ...] = ()
+    """The last lines of the run's log, control characters removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceView:
+    """The newest reading of a device, and its recent past."""
+
+    sample: DeviceSample
+    history: tuple[float | None, ...] = ()
+    """Utilisation of the last 60 readings, oldest first."""
+    stale: bool = False
+    """No reading for some seconds: nothing samples this device now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything on screen at one moment."""
+
+    store: str
+    """Path of the store."""
+    taken: float
+    """When it was read, seconds since the epoch."""
+    runs: tuple[RunView, ...] = ()
+    """Newest first."""
+    details: Mapping[int, RunDetail] = field(default_factory=dict)
+    """Run id -> detail, for the runs that are looked at."""
+    baselines: Mapping[str, tuple[Evaluation, ...]] = field(default_factory=dict)
+    """Protocol id -> its baselines, weakest first."""
+    protocols: Mapping[str, Protocol] = field(default_factory=dict)
+    promotions: tuple[Promotion, ...] = ()
+    devices: tuple[DeviceView, ...] = ()
+    problem: str = ""
+    """What is wrong with the store right now; the rest is then the last good reading."""
+
+    def view(self, run_id: int | None) -> RunView | None:
+        """The run with this id, if it is there."""
+        return next((view for view in self.runs if view.run.id == run_id), None)
+
+    def count(self, *states: State) -> int:
+        """How many runs are in one of these states."""
+        return sum(view.state in states for view in self.runs)

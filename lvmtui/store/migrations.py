@@ -1,0 +1,82 @@
+"""Schema versions: one ordered step each, every step in the transaction of its caller.
+
+A fresh store gets the newest schema at once; an older one goes through the steps after its version.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, insert, inspect, select
+from sqlmodel import SQLModel
+
+from lvmtui.errors import StoreCorrupt, StoreTooNew
+from lvmtui.store import tables
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One step from the version before to `version`."""
+
+    version: int
+    name: str
+    apply: Callable[[Connection], None]
+
+
+def _create_first_schema(connection: Connection) -> None:
+    SQLModel.metadata.create_all(connection)
+
+
+MIGRATIONS: tuple[Migration, ...] = (Migration(1, "first schema", _create_first_schema),)
+LATEST = MIGRATIONS[-1].version
+
+_versions = SQLModel.metadata.tables[tables.SchemaVersionRow.__tablename__]
+
+
+def current_version(connection: Connection, where: str) -> int:
+    """The schema version of an open store; 0 for an empty database.
+
+    Raises:
+        StoreCorrupt: there are tables in it, but none of ours.
+        StoreTooNew: a later lvmtui wrote it.
+    """
+    names = set(inspect(connection).get_table_names())
+    if _versions.name not in names:
+        if names - {"sqlite_sequence"}:
+            raise StoreCorrupt(
+                f"{where} is a database, but not a run store of lvmtui",
+                "Choose another place with --store PATH or LVMTUI_STORE.",
+            )
+        return 0
+    version = connection.execute(select(func.max(_versions.c.version))).scalar() or 0
+    if version > LATEST:
+        program = connection.execute(
+            select(_versions.c.program).where(_versions.c.version == version)
+        ).scalar()
+        raise StoreTooNew(
+            f"{where} was written by lvmtui {program} (schema {version}; this one knows up to {LATEST})",
+            "Upgrade lvmtui, or choose another store with --store PATH.",
+        )
+    return int(version)
+
+
+def migrate(connection: Connection, where: str) -> None:
+    """Bring the store to `LATEST`. The caller holds a write transaction."""
+    from lvmtui import __version__
+
+    version = current_version(connection, where)
+    for migration in MIGRATIONS:
+        if migration.version <= version:
+            continue
+        migration.apply(connection)
+        applied = MIGRATIONS if version == 0 else (migration,)
+        connection.execute(
+            insert(_versions),
+            [
+                {"version": m.version, "name": m.name, "applied": time.time(), "program": __version__}
+                for m in applied
+            ],
+        )
+        if version == 0:
+            # A fresh store was created at the newest schema.
+            return

@@ -1,0 +1,306 @@
+"""What the store holds, as frozen records. Standard library only.
+
+Times are seconds since the epoch (UTC), sizes are bytes, scores are fractions from 0 to 1.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from lvmtui.store.lifecycle import Result, Status
+
+
+class Severity(StrEnum):
+    """How much an event wants attention."""
+
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+
+
+class ControlKind(StrEnum):
+    """What can be asked of a running engine."""
+
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A 95 % confidence interval."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come; kept on the run's own row so that lists never scan history."""
+
+    epoch: int = 0
+    """Epochs finished."""
+    epochs: int = 0
+    """Epochs at most."""
+    step: int = 0
+    """Optimiser steps done."""
+    steps: int = 0
+    """Optimiser steps at most."""
+    vectors_per_second: float | None = None
+    epoch_seconds: float | None = None
+    patience_used: int = 0
+    """Evaluations since the last new best."""
+    patience: int = 0
+    best_value: float | None = None
+    """Best value so far of the metric that early stopping watches."""
+    best_epoch: int | None = None
+    value_to_beat: float | None = None
+    """What the watched metric must exceed to count as a gain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a phase."""
+
+    id: int
+    revision: int
+    """Grows with every change of any run: readers ask for what is newer than they have."""
+    phase: str
+    status: Status
+    result: Result | None
+    recipe: str
+    """The whole resolved recipe as JSON."""
+    recipe_hash: str
+    overrides: Mapping[str, str]
+    """What was changed at launch: dotted field name -> value as text."""
+    seed: int
+    model: str
+    context: int
+    watch: str
+    """The metric that early stopping watches."""
+    targets: Mapping[str, float]
+    """Metric name -> score that the phase wants to reach."""
+    data: str
+    """The vector set as given: a folder or the name of a built-in set."""
+    folder: str
+    """Where the run's files are, relative to the store's folder."""
+    created: float
+    progress: Progress = field(default_factory=Progress)
+    parameters: int | None = None
+    data_fingerprint: str | None = None
+    protocol_id: str | None = None
+    device: str | None = None
+    host: str | None = None
+    pid: int | None = None
+    process_started: float | None = None
+    heartbeat: float | None = None
+    started: float | None = None
+    ended: float | None = None
+    active_seconds: float = 0.0
+    """Time spent in finished attempts."""
+    attempt: int = 0
+    """How often a process has taken the run up."""
+    git_commit: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    error: str | None = None
+    """Message and traceback of the failure."""
+    note: str = ""
+    tags: str = ""
+
+    @property
+    def name(self) -> str:
+        """What people call the run."""
+        return f"{self.phase} #{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """What is known of a run before it starts."""
+
+    phase: str
+    recipe: str
+    recipe_hash: str
+    seed: int
+    model: str
+    context: int
+    watch: str
+    data: str
+    epochs: int
+    patience: int
+    targets: Mapping[str, float] = field(default_factory=dict)
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+    tags: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What the engine finds out before the first step."""
+
+    parameters: int
+    data_fingerprint: str
+    protocol_id: str
+    device: str
+    versions: Mapping[str, str]
+    git_commit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricPoint:
+    """One value of one metric. `value` is None where it was NaN or infinite."""
+
+    key: str
+    step: int
+    epoch: float
+    time: float
+    value: float | None
+    id: int = 0
+    run_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One evaluation of one split, or (with `run_id` None) of a baseline.
+
+    `ranks` is the packed per-query ranks (see `lvmtui.stats.pack_ranks`).
+    """
+
+    protocol_id: str
+    split: str
+    epoch: int
+    step: int
+    time: float
+    hit1: float
+    hit5: float
+    hit10: float
+    mrr: float
+    n: int
+    """Queries."""
+    pool: int
+    """Candidates: the vectors of the split, before the per-query exclusions."""
+    hit1_interval: Interval | None = None
+    hit5_interval: Interval | None = None
+    hit10_interval: Interval | None = None
+    interval_method: str = ""
+    loss: float | None = None
+    cosine: float | None = None
+    """Mean cosine of prediction and target."""
+    copyness: float | None = None
+    """Mean cosine of prediction and the last vector of the context."""
+    ranks: bytes = b""
+    baseline: str | None = None
+    """Name of the baseline this evaluates; None for a model."""
+    context: int = 0
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Anything else worth keeping, as JSON: a baseline's tuned rate, say."""
+    run_id: int | None = None
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """How evaluations with one protocol id were made."""
+
+    id: str
+    name: str
+    data_fingerprint: str
+    spec: Mapping[str, Any]
+    """Everything that is hashed into the id."""
+    split: str
+    n: int
+    pool: int
+    duplicate_share: float
+    """Share of the queries whose target has an exact or near duplicate in the pool."""
+    documents: int
+    query_groups: bytes = b""
+    """Packed document number of each query, for bootstrap (see `lvmtui.stats.pack_ranks`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint file that is in place."""
+
+    path: str
+    """Relative to the store's folder."""
+    epoch: int
+    step: int
+    time: float
+    sha256: str
+    size: int
+    is_best: bool
+    is_last: bool
+    value: float | None = None
+    """The watched metric at this checkpoint."""
+    id: int = 0
+    run_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """One entry of the append-only log behind an alias."""
+
+    alias: str
+    run_id: int
+    checkpoint_id: int
+    time: float
+    gates: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a run."""
+
+    kind: str
+    message: str
+    time: float
+    severity: Severity = Severity.INFO
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    run_id: int | None = None
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSample:
+    """One reading of one device. What the device has no sensor for is None."""
+
+    host: str
+    device: str
+    """`cpu`, `gpu0`, `gpu1`, …"""
+    name: str
+    time: float
+    utilisation: float | None = None
+    """0 to 1."""
+    memory_used: int | None = None
+    memory_total: int | None = None
+    process_memory: int | None = None
+    """Resident set of the run's process, or its memory on the GPU."""
+    temperature: float | None = None
+    """Degrees Celsius."""
+    power: float | None = None
+    """Watts."""
+    run_id: int | None = None
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A request to a run and what became of it."""
+
+    run_id: int
+    kind: ControlKind
+    requested: float
+    requested_by: str
+    acknowledged: float | None = None
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReport:
+    """Everything that the end of an epoch writes, in one transaction."""
+
+    progress: Progress
+    metrics: tuple[MetricPoint, ...] = ()
+    evaluation: Evaluation | None = None
+    checkpoint: Checkpoint | None = None
+    events: tuple[Event, ...] = ()

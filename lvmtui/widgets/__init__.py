@@ -1,0 +1,1 @@
+"""Widgets: one a file; they see records, never tables or connections."""
