@@ -9,7 +9,6 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -351,11 +350,9 @@ def _explain(error: ValidationError, source: str) -> RecipeError:
 
 
 def shipped_dir() -> Path:
-    """Where the shipped recipes are. Found without importing the engine."""
-    spec = find_spec("engine")
-    if spec is None or not spec.submodule_search_locations:
-        raise RecipeError("the shipped recipes are missing", "Install lvmtui again.")
-    return Path(next(iter(spec.submodule_search_locations))) / "phases"
+    """Where the shipped recipes are: beside this package. Asking the import system could find a folder named
+    `engine` of the user's."""
+    return Path(__file__).resolve().parents[1] / "engine" / "phases"
 
 
 def user_dir() -> Path:

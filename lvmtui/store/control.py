@@ -132,16 +132,25 @@ class Controller:
                 runs.change(connection, run_id)
             return runs.get(connection, run_id)
 
-    def mark_lost(self, run_id: int, reason: str) -> None:
-        """Record that the run's process is gone. The caller has made sure of that."""
+    def mark_lost(self, seen: Run, reason: str) -> bool:
+        """Record that the run's process is gone.
+
+        Args:
+            seen: the run as it was when the caller made sure of that.
+            reason: what was found.
+
+        Returns:
+            Whether it was recorded; not when the run has ended, or was taken up again, in the meantime.
+        """
         with self.database.write() as connection:
-            run = runs.get(connection, run_id)
-            if run.status is Status.DONE:
-                return
+            run = runs.get(connection, seen.id)
+            if run.status is Status.DONE or (run.attempt, run.pid) != (seen.attempt, seen.pid):
+                return False
             end = run.heartbeat or time.time()
             active = run.active_seconds + (max(0.0, end - run.started) if run.started else 0.0)
-            runs.move(connection, run_id, Status.DONE, Result.LOST, ended=end, active_seconds=active)
-            self._event(connection, run_id, "lost", f"lost: {reason}", Severity.WARN)
+            runs.move(connection, run.id, Status.DONE, Result.LOST, ended=end, active_seconds=active)
+            self._event(connection, run.id, "lost", f"lost: {reason}", Severity.WARN)
+            return True
 
     def requeue(self, run_id: int) -> Run:
         """Queue a run again, to go on from its last checkpoint.

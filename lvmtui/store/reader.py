@@ -121,7 +121,9 @@ class Reader:
         if run.progress.best_epoch is None:
             return None
         query = select(_EVALUATION).where(
-            _EVALUATION.c.run_id == run.id, _EVALUATION.c.epoch == run.progress.best_epoch
+            _EVALUATION.c.run_id == run.id,
+            _EVALUATION.c.split == "validation",
+            _EVALUATION.c.epoch == run.progress.best_epoch,
         )
         found = self._all(query.order_by(_EVALUATION.c.id.desc()).limit(1), to_evaluation)
         return found[0] if found else None

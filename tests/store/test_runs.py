@@ -197,8 +197,8 @@ def test_a_queued_run_without_a_process_stops_at_once(database: Database, new_ru
 def test_lost_runs_can_be_resumed_and_finished_ones_cannot(database: Database, started: Started) -> None:
     control = Controller(database)
     lost, _ = started()
-    control.mark_lost(lost.id, "process 1 is gone")
-    control.mark_lost(lost.id, "said twice")
+    assert control.mark_lost(lost, "process 1 is gone")
+    assert not control.mark_lost(lost, "said twice")
     resumed = control.requeue(lost.id)
     assert (resumed.status, resumed.result, resumed.pid) == (Status.QUEUED, None, None)
     messages = [e.message for e in Reader(database).events(run_id=lost.id) if e.kind == "lost"]
@@ -213,11 +213,23 @@ def test_lost_runs_can_be_resumed_and_finished_ones_cannot(database: Database, s
         control.requeue(running.id)
 
 
+def test_a_run_taken_up_again_is_not_lost_by_an_old_observation(
+    database: Database, started: Started
+) -> None:
+    control = Controller(database)
+    seen, writer = started()
+    control.mark_lost(seen, "process 1 is gone")
+    control.requeue(seen.id)
+    writer.start(pid=2, process_started=2.0, host="here")
+    assert not control.mark_lost(seen, "process 1 is gone")
+    assert writer.run().status is Status.STARTING
+
+
 def test_a_resume_forgets_stop_requests_that_came_too_late(database: Database, started: Started) -> None:
     run, writer = started()
     control = Controller(database)
     control.request_stop(run.id)
-    control.mark_lost(run.id, "gone")
+    control.mark_lost(run, "gone")
     control.requeue(run.id)
     assert writer.pending() == []
 
