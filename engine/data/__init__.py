@@ -1,1 +1,1 @@
-"""Vector sets on disk: reading, splitting, building."""
+"""Vector sets on disk: reading, checking, splitting, windows, building from text."""

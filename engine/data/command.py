@@ -1,0 +1,187 @@
+"""`lvmtui data`: making vector sets out of text, and looking at them."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from engine.data.chunking import clean
+from engine.data.locate import resolve_data
+from engine.data.progress import terminal_progress
+from lvmtui.errors import LvmtuiError
+
+
+def main(argv: list[str]) -> int:
+    """Run one `data` subcommand.
+
+    Args:
+        argv: what stands after `lvmtui data`.
+
+    Returns:
+        Exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+    """
+    arguments = _parser().parse_args(argv)
+    action: Callable[[argparse.Namespace], None] = arguments.action
+    return guarded(lambda: action(arguments))
+
+
+def guarded(action: Callable[[], None]) -> int:
+    """Run an action; a user's mistake is told on standard error with what to do, without a traceback.
+
+    Returns:
+        Exit code.
+    """
+    try:
+        action()
+        sys.stdout.flush()
+    except LvmtuiError as error:
+        sys.stderr.write(f"error: {clean(error.message)}\n")
+        if error.hint:
+            sys.stderr.write(f"{clean(error.hint)}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; nothing was written\n")
+        return 130
+    except BrokenPipeError:
+        # The reader has what it wanted; without this, Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lvmtui data", description="Make vector sets out of text, and look at them."
+    )
+    subcommands = parser.add_subparsers(required=True, metavar="build|info")
+    build = subcommands.add_parser(
+        "build",
+        help="text files -> chunks of about 20 words -> vectors",
+        description="Cut text files into chunks of about 20 words that end with sentences, encode them, and "
+        "write a vector set. Each file is one document; folders give each file inside. At least 3 documents.",
+    )
+    build.add_argument(
+        "paths", nargs="+", type=Path, metavar="TEXTFILE", help="UTF-8 text, or a folder of it"
+    )
+    build.add_argument("--out", "-o", required=True, type=Path, metavar="DIR", help="folder to make")
+    build.add_argument(
+        "--encoder",
+        default="tfidf-svd",
+        metavar="NAME",
+        help="tfidf-svd (default: 768 dimensions, nothing to download) or sentence-transformers:MODEL",
+    )
+    build.add_argument("--dtype", choices=("float16", "float32"), default="float16", help="default: float16")
+    build.add_argument("--force", action="store_true", help="replace the vector set that is at DIR")
+    build.add_argument("--json", action="store_true", help="print the result as JSON")
+    build.set_defaults(action=_build)
+    info = subcommands.add_parser(
+        "info",
+        help="size, documents, norms, order, duplicates, splits",
+        description="Say what a vector set is like.",
+    )
+    info.add_argument("path", metavar="DIR", help="folder of a vector set, or `demo`")
+    info.add_argument("--split-seed", type=int, default=0, metavar="N", help="seed of the split (default: 0)")
+    info.add_argument("--json", action="store_true", help="print the figures as JSON")
+    info.set_defaults(action=_info)
+    return parser
+
+
+def _build(arguments: argparse.Namespace) -> None:
+    from engine.data.build import build_set, check_target, chunk_documents
+    from engine.data.encode import make_encoder
+    from engine.data.sources import read_texts
+
+    with terminal_progress() as progress:
+        check_target(arguments.out, arguments.force)
+        encoder = make_encoder(arguments.encoder)
+        sources = read_texts(arguments.paths, progress)
+        built = build_set(
+            chunk_documents(sources.documents),
+            arguments.out,
+            encoder=encoder,
+            dtype=arguments.dtype,
+            force=arguments.force,
+            sources={"source": [str(path) for path in arguments.paths], "skipped": sources.skipped},
+            progress=progress,
+        )
+    data = built.data
+    documents = len(set(data.documents.tolist()))
+    result = {
+        "path": str(data.path),
+        "vectors": len(data),
+        "dim": data.dim,
+        "dtype": str(data.vectors.dtype),
+        "documents": documents,
+        "encoder": arguments.encoder,
+        "fingerprint": data.fingerprint,
+        "dropped": built.dropped,
+        "skipped": sources.skipped,
+        "notices": built.notices,
+    }
+    if arguments.json:
+        _write_json(result)
+        return
+    lines = [
+        f"{data.path}: {_number(len(data))} vectors of {data.dim} numbers, {_number(documents)} documents, "
+        f"fingerprint {data.fingerprint}"
+    ]
+    if built.dropped:
+        lines.append(f"left out: {_counts(built.dropped)}")
+    if sources.skipped:
+        lines.append(f"files skipped: {_counts(sources.skipped)}")
+    lines += built.notices
+    _write_lines(lines)
+
+
+def _info(arguments: argparse.Namespace) -> None:
+    from engine.data.info import describe
+
+    with terminal_progress() as progress:
+        info = describe(resolve_data(arguments.path, progress), arguments.split_seed, progress)
+    if arguments.json:
+        _write_json(asdict(info))
+        return
+    length, norms = info.document_length, info.norms
+    neighbours = "none in one document" if info.neighbour_cosine is None else f"{info.neighbour_cosine:.3f}"
+    splits = " · ".join(
+        f"{name} {_number(sizes['documents'])} documents, {_number(sizes['vectors'])} vectors"
+        for name, sizes in info.splits.items()
+    )
+    rows = {
+        "vectors": f"{_number(info.vectors)} × {info.dim} {info.dtype} ({info.size / 1e6:.1f} MB)",
+        "documents": f"{_number(info.documents)} of {_number(length['min'])} to {_number(length['max'])} "
+        f"vectors (median {_number(length['median'])})",
+        "norms": f"{norms['min']:.4f} to {norms['max']:.4f} (mean {norms['mean']:.4f})",
+        "cosine": f"neighbours {neighbours}, random pairs {info.random_cosine:.3f} "
+        f"({_number(info.pairs)} pairs of neighbours)",
+        "duplicates": f"{info.duplicate_share:.1%} of the vectors repeat an earlier one exactly",
+        "splits": f"{splits} (seed {info.split_seed})",
+        "context": f"up to {_number(info.longest_context)} vectors; within one document up to "
+        f"{_number(info.longest_context_within_document)}",
+        "texts": "kept" if info.texts else "not kept",
+        "encoder": info.encoder or "not recorded",
+        "left out": _counts(info.dropped) or "nothing recorded",
+        "fingerprint": info.fingerprint,
+    }
+    _write_lines([info.path, *(f"{name:<12} {value}" for name, value in rows.items())])
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}".replace(",", " ")
+
+
+def _counts(counts: dict[str, Any]) -> str:
+    return ", ".join(f"{count} {why}" for why, count in counts.items())
+
+
+def _write_json(content: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(content, indent=2) + "\n")
+
+
+def _write_lines(lines: list[str]) -> None:
+    """Lines as text; what the data bring along cannot steer the terminal."""
+    sys.stdout.writelines(f"{clean(line)}\n" for line in lines)
