@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 from lvmtui.store.lifecycle import Result, Status
-from lvmtui.store.records import DeviceSample, Evaluation, Event, Promotion, Protocol, Run
+from lvmtui.store.records import Checkpoint, DeviceSample, Evaluation, Event, Promotion, Protocol, Run
 
 
 class State(StrEnum):
@@ -112,6 +112,12 @@ class RunDetail:
     events: tuple[Event, ...] = ()
     log: tuple[str, ...] = ()
     """The last lines of the run's log, control characters removed."""
+    checkpoints: tuple[Checkpoint, ...] = ()
+    """Checkpoints that have a file, oldest first."""
+    hit_curve: tuple[float, ...] = ()
+    """Hit@K of the best evaluation for K = 1, 2, … (up to 100), from its stored ranks; fractions."""
+    baseline_hit_curve: tuple[float, ...] = ()
+    """The same for the run's strongest baseline (`RunView.baseline`)."""
 
 
 @dataclass(frozen=True, slots=True)
