@@ -1,0 +1,105 @@
+"""The evaluation protocol `doc-v1`: what is asked, what may be answered, and the id of all that.
+
+- Queries: every vector of the split that has a predecessor in its document.
+- Pool: every vector of the split, minus those that stand before the query in its own document.
+- Vectors nearer than `NEAR_DUPLICATE` to the target count as the target; ties count against.
+
+Only evaluations with equal protocol ids are ranked together. The context length and the model are no part of
+the id: the same queries and the same pool serve them all.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.data.split import SplitView
+from lvmtui.errors import DataError
+
+NAME = "doc-v1"
+VERSION = 1
+"""Grows when the same name comes to give other numbers."""
+NEAR_DUPLICATE = 0.98
+"""Cosine above which a vector counts as the target."""
+FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
+"""Shares of the documents."""
+LEAST_CANDIDATES = 10
+"""Fewer than that, and Hit@10 is 1 whatever is predicted."""
+
+Positions = NDArray[np.int64]
+
+
+def protocol_spec(
+    *, data_fingerprint: str, split_name: str, split_seed: int, within_document: bool
+) -> dict[str, Any]:
+    """Everything that decides what a score means; it is hashed into the protocol id."""
+    return {
+        "name": NAME,
+        "version": VERSION,
+        "data": data_fingerprint,
+        "split": {"by": "document", "fractions": FRACTIONS, "seed": split_seed, "name": split_name},
+        "queries": "vectors with a predecessor in their document",
+        "pool": "the split, minus the vectors before the query in its own document",
+        "near_duplicate": NEAR_DUPLICATE,
+        "ties": "against",
+        "scoring": "cosine",
+        "within_document": within_document,
+    }
+
+
+def protocol_id(spec: Mapping[str, Any]) -> str:
+    """12 hexadecimal digits over a protocol's spec."""
+    canonical = json.dumps(spec, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, eq=False)
+class Queries:
+    """What is asked of one split, in stream order."""
+
+    positions: Positions
+    """(n,) where the targets stand in the split's stream."""
+    document_start: Positions
+    """(n,) where each target's document begins: what stands from there to the target is no candidate."""
+    groups: NDArray[np.int64]
+    """(n,) number of the target's document among the split's documents."""
+    documents: int
+    """Documents of the split, those without a query included."""
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def subset(self, index: Positions) -> "Queries":
+        """Some of the queries, by ascending index."""
+        return Queries(self.positions[index], self.document_start[index], self.groups[index], self.documents)
+
+
+def select_queries(split: SplitView) -> Queries:
+    """The queries of a split.
+
+    Raises:
+        DataError: there is none, or one of them has too few candidates.
+    """
+    start = np.asarray(split.document_start, np.int64)
+    positions = np.flatnonzero(np.arange(len(split)) > start)
+    if not len(positions):
+        raise DataError(
+            f"the {split.name} split has nothing to predict: none of its {len(split)} vectors has a "
+            "predecessor in its document",
+            "Documents must have at least two vectors, in order.",
+        )
+    starts, groups = np.unique(start, return_inverse=True)
+    candidates = len(split) - (positions - start[positions])
+    fewest = int(candidates.argmin())
+    if candidates[fewest] < LEAST_CANDIDATES:
+        raise DataError(
+            f"the {split.name} split is too small to judge on: {len(split)} vectors in {len(starts)} "
+            f"{'document' if len(starts) == 1 else 'documents'} leave {candidates[fewest]} candidates for "
+            f"the last vector of document {split.document[positions[fewest]]}, {LEAST_CANDIDATES} are needed",
+            "Add documents: a tenth of them goes to each of validation and test.",
+        )
+    return Queries(positions, start[positions], groups[positions].astype(np.int64), len(starts))
