@@ -1,0 +1,8 @@
+"""`python -m lvmtui` is the command `lvmtui`."""
+
+import sys
+
+from lvmtui.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+"""Subcommands around runs: export, data, phases, doctor."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lvmtui.cli.session import (
+    JsonOption,
+    StoreOption,
+    find_run,
+    line,
+    note,
+    reading,
+    session_of,
+    take_snapshot,
+    view_of,
+    write,
+)
+from lvmtui.errors import RecipeError
+
+if TYPE_CHECKING:
+    from lvmtui.export import Format
+
+HELP = frozenset({"-h", "--help"})
+
+
+class Kind(StrEnum):
+    """What `--format` takes."""
+
+    CSV = "csv"
+    JSON = "json"
+    MD = "md"
+
+
+FormatOption = Annotated[Kind, typer.Option("--format", "-f", help="csv, json or md.")]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-O", metavar="FILE", help="Write to a file; else it is printed.")
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace the file if there is one.")]
+
+export = typer.Typer(help="Write the leaderboard or a run as CSV, JSON or Markdown.", no_args_is_help=True)
+
+
+@export.command("leaderboard")
+def export_leaderboard(
+    context: typer.Context,
+    kind: FormatOption = Kind.CSV,
+    output: OutputOption = None,
+    force: ForceOption = False,
+    store: StoreOption = None,
+) -> None:
+    """Every evaluated run and baseline, protocol by protocol."""
+    from lvmtui.export import leaderboard_text
+    from lvmtui.ranking import leaderboard
+
+    snapshot = take_snapshot(session_of(context, store))
+    groups = leaderboard(snapshot.runs, snapshot.baselines, snapshot.protocols)
+    _deliver(leaderboard_text(groups, snapshot.protocols, _format(kind)), output, force=force)
+
+
+@export.command("run")
+def export_run(
+    context: typer.Context,
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run: 17, 'phase-3 #17' or last.", show_default=False)
+    ],
+    kind: FormatOption = Kind.CSV,
+    output: OutputOption = None,
+    force: ForceOption = False,
+    store: StoreOption = None,
+) -> None:
+    """One run: recipe, metrics, evaluations, events."""
+    from lvmtui.export import run_text
+
+    session = session_of(context, store)
+    found = find_run(session, run)
+    snapshot = take_snapshot(session)
+    with reading(session) as reader:
+        text = run_text(
+            view_of(snapshot, found),
+            snapshot.protocols,
+            _format(kind),
+            evaluations=reader.evaluations(found.id),
+            metrics=reader.metrics(found.id),
+            events=reader.events(run_id=found.id),
+            checkpoints=reader.checkpoints(found.id),
+        )
+    _deliver(text, output, force=force)
+
+
+def _format(kind: Kind) -> Format:
+    formats: dict[Kind, Format] = {Kind.CSV: "csv", Kind.JSON: "json", Kind.MD: "md"}
+    return formats[kind]
+
+
+def _deliver(text: str, output: Path | None, *, force: bool) -> None:
+    if output is None:
+        write(text)
+        return
+    from lvmtui.export import write as write_file
+
+    write_file(output, text, force=force)
+    note(f"wrote {output}")
+
+
+def data(context: typer.Context) -> None:
+    """Build and inspect vector sets: `data build`, `data info`; see `lvmtui data --help`."""
+    from lvmtui import launcher, requirements
+
+    if not HELP & set(context.args):
+        requirements.require_train()
+    raise typer.Exit(launcher.run_engine(["data", *context.args]))
+
+
+def phases(as_json: JsonOption = False) -> None:
+    """List the phases that can be launched."""
+    from lvmtui import recipe as recipes
+
+    rows = []
+    for name, path in recipes.recipe_files().items():
+        row: dict[str, str | int | None] = {
+            "phase": name,
+            "description": "",
+            "context": None,
+            "model": "",
+            "data": "",
+            "file": str(path),
+        }
+        try:
+            found = recipes.load_file(path)
+        except RecipeError as error:
+            row["error"] = error.message
+        else:
+            row |= {"description": found.description, "context": found.data.context}
+            row |= {"model": found.model.name, "data": found.data.path}
+        rows.append(row)
+    if as_json:
+        from lvmtui.export import to_json
+
+        write(to_json(rows))
+        return
+    if not rows:
+        note("There are no phases: neither shipped ones nor ./phases/*.toml.")
+        return
+    from lvmtui.cli.tables import Column, print_table
+
+    columns = [
+        Column("phase"),
+        Column("ctx", "right", drop=2),
+        Column("model", drop=3),
+        Column("data", drop=4),
+        Column("description", shrinks=True),
+        Column("file", drop=5),
+    ]
+    print_table(
+        columns,
+        [
+            [
+                str(row["phase"]),
+                str(row["context"] or "-"),
+                str(row["model"]),
+                str(row["data"]),
+                f"✖ {row['error']}" if "error" in row else str(row["description"]).partition(". ")[0],
+                str(row["file"]),
+            ]
+            for row in rows
+        ],
+    )
+
+
+def doctor(context: typer.Context, as_json: JsonOption = False, store: StoreOption = None) -> None:
+    """Check this installation, the store and the terminal. Exit code 1 when something needed is broken."""
+    from lvmtui import doctor as checks
+
+    found = checks.examine(session_of(context, store).store)
+    if as_json:
+        from dataclasses import asdict
+
+        from lvmtui.export import to_json
+
+        write(to_json([asdict(check) for check in found]))
+    else:
+        for check in found:
+            line(f"{check.glyph} {check.word:<8}  {check.name}: {check.words}")
+            if check.hint:
+                line(f"             {check.hint}")
+    if any(check.needed and check.passed is False for check in found):
+        raise typer.Exit(1)

@@ -1,0 +1,210 @@
+"""Subcommands that show what is in the store: ls, show, logs, plot, leaderboard."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lvmtui.cli.session import (
+    JsonOption,
+    RunArgument,
+    StoreOption,
+    find_run,
+    line,
+    note,
+    reading,
+    session_of,
+    take_snapshot,
+    terminal_width,
+    view_of,
+    write,
+)
+from lvmtui.errors import LvmtuiError, UsageError
+from lvmtui.format import plain
+
+if TYPE_CHECKING:
+    from lvmtui.ranking import Group
+    from lvmtui.snapshot import RunView, Series
+    from lvmtui.store.records import Run
+
+FOLLOW_SECONDS = 0.2
+
+
+def ls(
+    context: typer.Context,
+    active: Annotated[bool, typer.Option("--active", "-a", help="Only runs with a process.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="The newest N; 0: all.")] = 0,
+    as_json: JsonOption = False,
+    store: StoreOption = None,
+) -> None:
+    """List the runs, newest first."""
+    snapshot = take_snapshot(session_of(context, store))
+    views = [view for view in snapshot.runs if view.state.is_active or not active]
+    views = views[:limit] if limit else views
+    if as_json:
+        from lvmtui.export import run_record, to_json
+
+        write(to_json([run_record(view, snapshot.protocols) for view in views]))
+        return
+    if not views:
+        note("No run is active." if active else "No runs yet. `lvmtui launch PHASE` starts one.")
+        return
+    from lvmtui.cli.render import print_runs
+
+    print_runs(views, snapshot.taken)
+
+
+def show(
+    context: typer.Context, run: RunArgument, as_json: JsonOption = False, store: StoreOption = None
+) -> None:
+    """Show everything about a run."""
+    session = session_of(context, store)
+    snapshot = take_snapshot(session)
+    found = find_run(session, run)
+    view = view_of(snapshot, found)
+    with reading(session) as reader:
+        checkpoints = reader.checkpoints(found.id)
+    if as_json:
+        from lvmtui.export import run_text
+
+        write(run_text(view, snapshot.protocols, "json", checkpoints=checkpoints))
+        return
+    from lvmtui.cli.render import print_run
+
+    print_run(view, snapshot, checkpoints)
+
+
+def logs(
+    context: typer.Context,
+    run: RunArgument,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="The last N lines; 0: all.")] = 0,
+    store: StoreOption = None,
+) -> None:
+    """Print the output of a run's process."""
+    session = session_of(context, store)
+    found = find_run(session, run)
+    with reading(session) as reader:
+        from lvmtui.cli.logfile import read_on
+        from lvmtui.launcher import run_folder
+        from lvmtui.reading import LOG_NAME
+
+        path = run_folder(reader.database, found) / LOG_NAME
+        if not path.is_file() and not follow:
+            raise LvmtuiError(f"{found.name} has no log yet", f"It will be {path}.")
+        texts, position = read_on(path, 0, whole_lines=follow)
+        for text in texts[-lines:]:
+            line(text)
+        while follow:
+            over = _is_over(reader.run(found.id))
+            texts, position = read_on(path, position, whole_lines=not over)
+            for text in texts:
+                line(text)
+            if over:
+                return
+            time.sleep(FOLLOW_SECONDS)
+
+
+def _is_over(run: Run) -> bool:
+    from lvmtui.liveness import lost_reason
+    from lvmtui.store.lifecycle import Status
+
+    return run.status is Status.DONE or lost_reason(run, time.time()) is not None
+
+
+def plot(
+    context: typer.Context,
+    run: RunArgument,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", "-m", metavar="KEY", help="val/hit5, train/loss, …; may be repeated."),
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(min=20, max=500, help="Columns; otherwise the terminal's.")
+    ] = None,
+    height: Annotated[int, typer.Option(min=6, max=200, help="Lines.")] = 20,
+    store: StoreOption = None,
+) -> None:
+    """Draw curves of a run right here."""
+    session = session_of(context, store)
+    found = find_run(session, run)
+    with reading(session) as reader:
+        from lvmtui.reading import series
+
+        every = series(reader.metrics(found.id))
+    if not every:
+        raise LvmtuiError(
+            f"{found.name} has no metrics yet", f"`lvmtui logs {found.id} -f` shows what it does."
+        )
+    wanted = (
+        metric or [key for key in ("val/hit1", "val/hit5", "val/hit10") if key in every] or ["train/loss"]
+    )
+    chosen = {key: _metric_series(key, every) for key in wanted}
+    from lvmtui.charts import plot_inline
+    from lvmtui.cli.tables import make_console
+
+    colour = make_console().color_system is not None and terminal_width() is not None
+    text = plot_inline(
+        {key: (item.epoch, item.value) for key, item in chosen.items()},
+        title=f"{found.name} by epoch",
+        width=width or terminal_width() or 100,
+        height=height,
+        colour=colour,
+    )
+    write(text if text.endswith("\n") else f"{text}\n")
+
+
+def _metric_series(key: str, every: dict[str, Series]) -> Series:
+    for name in (key, f"val/{key}", f"train/{key}"):
+        if name in every:
+            return every[name]
+    raise UsageError(
+        f"there is no metric {key!r}", f"It has: {', '.join(plain(name) for name in sorted(every))}."
+    )
+
+
+def leaderboard(
+    context: typer.Context,
+    phase: Annotated[str, typer.Option(metavar="PHASE", help="Only runs of this phase.")] = "",
+    by_phase: Annotated[
+        bool, typer.Option("--by-phase", help="One row a recipe: mean ± sd over its seeds.")
+    ] = False,
+    as_json: JsonOption = False,
+    store: StoreOption = None,
+) -> None:
+    """Rank runs and baselines, each protocol for itself."""
+    from lvmtui import ranking
+
+    snapshot = take_snapshot(session_of(context, store))
+    views = [view for view in snapshot.runs if phase in {"", view.run.phase}]
+    groups = ranking.leaderboard(views, snapshot.baselines, snapshot.protocols)
+    if as_json:
+        from lvmtui.export import leaderboard_record, summary_record, to_json
+
+        records = leaderboard_record(groups, snapshot.protocols)
+        for record, group in zip(records, groups, strict=True):
+            record["phases"] = [summary_record(item) for item in ranking.by_phase(group)]
+        write(to_json(records))
+        return
+    print_leaderboard(groups, by_phase=by_phase, unjudged=_unjudged(views))
+
+
+def _unjudged(views: list[RunView]) -> int:
+    return sum(view.best is None for view in views)
+
+
+def print_leaderboard(groups: tuple[Group, ...], *, by_phase: bool = False, unjudged: int = 0) -> None:
+    """Print the groups of a leaderboard."""
+    from lvmtui.cli.render import print_group
+
+    if not groups:
+        note("No run has been evaluated yet.")
+        return
+    for index, group in enumerate(groups):
+        if index:
+            line()
+        print_group(group, by_phase=by_phase)
+    if unjudged:
+        note(f"{unjudged} more without an evaluation.")

@@ -1,0 +1,220 @@
+"""Subcommands that change runs: demo, launch, stop, kill, resume, promote."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lvmtui.cli.session import (
+    JsonOption,
+    RunArgument,
+    Session,
+    StoreOption,
+    YesOption,
+    ask,
+    find_run,
+    line,
+    names,
+    note,
+    on_terminal,
+    session_of,
+    take_snapshot,
+    view_of,
+    write,
+)
+from lvmtui.errors import CheckpointError, UsageError
+
+if TYPE_CHECKING:
+    from lvmtui.gates import Gate
+    from lvmtui.store.records import Promotion, Run
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--override", "-o", metavar="KEY=VALUE", help="Change a field of the recipe; may be repeated."
+    ),
+]
+WaitOption = Annotated[
+    bool,
+    typer.Option("--wait", "-w", help="Print a line an epoch until the run ends; ctrl+c only stops waiting."),
+]
+
+
+def dashboard(session: Session, focus: int | None = None) -> int:
+    """Open the dashboard on this terminal.
+
+    Raises:
+        UsageError: there is none.
+    """
+    import sys
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "the dashboard needs a terminal", "`lvmtui ls` and `lvmtui --help` work without one."
+        )
+    from lvmtui.app import run_app
+
+    return run_app(session.store, focus=focus, readonly=session.readonly, ascii=session.ascii_only)
+
+
+def demo(
+    context: typer.Context,
+    headless: Annotated[
+        bool, typer.Option("--headless", help="No dashboard: lines, and the leaderboard at the end.")
+    ] = False,
+    overrides: Overrides = None,
+    store: StoreOption = None,
+) -> None:
+    """Train the demo phase on built-in data, and watch it.
+
+    Exit code with --headless: as of `launch --wait`.
+    """
+    session = session_of(context, store)
+    session.changes("demo")
+    from lvmtui import launcher
+
+    if not headless and not on_terminal():
+        raise UsageError("the dashboard needs a terminal", "Pass --headless to train without one.")
+    run = launcher.launch(session.store, "demo", overrides or [])
+    if not headless:
+        raise typer.Exit(dashboard(session, run.id))
+    _say_started(run)
+    from lvmtui import ranking
+    from lvmtui.cli.look import print_leaderboard
+    from lvmtui.cli.wait import INTERRUPTED, wait_for
+
+    code = wait_for(session, run.id)
+    if code != INTERRUPTED:
+        snapshot = take_snapshot(session)
+        line()
+        print_leaderboard(ranking.leaderboard(snapshot.runs, snapshot.baselines, snapshot.protocols))
+    raise typer.Exit(code)
+
+
+def launch(
+    context: typer.Context,
+    phase: Annotated[
+        str, typer.Argument(metavar="PHASE", help="Name of a phase, or a .toml file.", show_default=False)
+    ],
+    overrides: Overrides = None,
+    wait: WaitOption = False,
+    text: Annotated[str, typer.Option("--note", metavar="TEXT", help="Anything worth remembering.")] = "",
+    as_json: JsonOption = False,
+    store: StoreOption = None,
+) -> None:
+    """Start a run of a phase in the background.
+
+    Exit code with --wait: 0 when the run completed or stopped early, 1 when it failed, was lost or stopped.
+    """
+    session = session_of(context, store)
+    session.changes("launch")
+    from lvmtui import launcher
+
+    run = launcher.launch(session.store, phase, overrides or [], note=text)
+    _started(session, run, wait=wait, as_json=as_json)
+
+
+def resume(
+    context: typer.Context,
+    run: RunArgument,
+    wait: WaitOption = False,
+    as_json: JsonOption = False,
+    store: StoreOption = None,
+) -> None:
+    """Go on with a stopped, failed or lost run from its last checkpoint."""
+    session = session_of(context, store)
+    session.changes("resume")
+    from lvmtui import launcher
+
+    resumed = launcher.resume(session.store, find_run(session, run).id)
+    _started(session, resumed, wait=wait, as_json=as_json)
+
+
+def _started(session: Session, run: Run, *, wait: bool, as_json: bool) -> None:
+    from lvmtui.cli.wait import wait_for
+
+    if not as_json:
+        _say_started(run)
+    code = wait_for(session, run.id, note if as_json else line) if wait else 0
+    if as_json:
+        from lvmtui.export import run_record, to_json
+
+        snapshot = take_snapshot(session)
+        write(to_json(run_record(view_of(snapshot, run), snapshot.protocols)))
+    raise typer.Exit(code)
+
+
+def _say_started(run: Run) -> None:
+    line(f"{run.name} started in the background (pid {run.pid}); `lvmtui stop {run.id}` ends it")
+
+
+def stop(context: typer.Context, run: RunArgument, store: StoreOption = None) -> None:
+    """Ask a run to finish its batch, write a checkpoint and end."""
+    session = session_of(context, store)
+    session.changes("stop")
+    from lvmtui import launcher
+    from lvmtui.store.lifecycle import Status
+
+    asked = launcher.stop(session.store, find_run(session, run).id)
+    if asked.status is Status.DONE:
+        line(f"{asked.name} is out of the queue")
+    else:
+        line(f"{asked.name} was asked to stop; `lvmtui resume {asked.id}` goes on later")
+
+
+def kill(context: typer.Context, run: RunArgument, yes: YesOption = False, store: StoreOption = None) -> None:
+    """End a run's process at once; what came after its last checkpoint is lost."""
+    session = session_of(context, store)
+    session.changes("kill")
+    found = find_run(session, run)
+    ask(f"Kill {found.name} (process {found.pid}), losing what came after its last checkpoint", yes=yes)
+    from lvmtui import launcher
+
+    killed = launcher.kill(session.store, found.id)
+    line(f"{killed.name} is {killed.result or killed.status}; `lvmtui resume {killed.id}` goes on")
+
+
+def promote(
+    context: typer.Context,
+    run: RunArgument,
+    yes: YesOption = False,
+    text: Annotated[str, typer.Option("--note", metavar="TEXT", help="Why.")] = "",
+    as_json: JsonOption = False,
+    store: StoreOption = None,
+) -> None:
+    """Make a run's best checkpoint the champion.
+
+    Shows what speaks for and against it and asks. A missing or damaged checkpoint cannot be promoted.
+    """
+    session = session_of(context, store)
+    session.changes("promote")
+    found = find_run(session, run)
+    from lvmtui import launcher
+
+    gates = launcher.promotion_gates(session.store, found.id)
+    for gate in gates:
+        note(f"{gate.glyph} {gate.verdict:<6}  {gate.name}: {gate.words}")
+    broken = [gate.words for gate in gates if gate.integrity and gate.passed is False]
+    if broken:
+        raise CheckpointError(f"{found.name} cannot be promoted: {'; '.join(broken)}")
+    ask(_question(found, gates), yes=yes)
+    promotion = launcher.promote(session.store, found.id, note=text)
+    _say_promoted(found, promotion, as_json=as_json)
+
+
+def _question(run: Run, gates: tuple[Gate, ...]) -> str:
+    failed = [gate.name for gate in gates if gate.passed is False]
+    although = f" although it fails {names(failed)}" if failed else ""
+    return f"Promote {run.name} to champion{although}"
+
+
+def _say_promoted(run: Run, promotion: Promotion, *, as_json: bool) -> None:
+    if not as_json:
+        line(f"{run.name} is now {promotion.alias}")
+        return
+    from dataclasses import asdict
+
+    from lvmtui.export import to_json
+
+    write(to_json(asdict(promotion)))

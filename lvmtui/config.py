@@ -1,0 +1,175 @@
+"""The user's settings (TOML, only read) and what the dashboard remembers (JSON, read and written)."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from lvmtui.errors import UsageError
+from lvmtui.paths import config_file, state_file, write_atomically
+
+AXES = ("epoch", "step", "time")
+"""What a chart's x axis can show."""
+
+SMOOTHING = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.98)
+"""Weights of the past in the exponential smoothing, from none to most."""
+
+RUN_SORTS = ("started", "name", "state", "Hit@5", "epoch")
+"""How the list of runs can be sorted."""
+
+REMEMBERED_STORES = 50
+"""Stores whose cursor and marks are remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewOptions:
+    """How runs and curves are shown."""
+
+    sort: str = RUN_SORTS[0]
+    """One of `RUN_SORTS`."""
+    filter: str = ""
+    """Only runs whose name fits; empty: all."""
+    filter_is_regex: bool = False
+    """The filter is a regular expression, not a glob."""
+    log_y: bool = False
+    smoothing: float = 0.0
+    """Weight of the past in the exponential smoothing, 0 to 1."""
+    axis: str = AXES[0]
+    """One of `AXES`."""
+    leaderboard_sort: str = ""
+    """Column of the leaderboard; empty: by rank."""
+    leaderboard_by_phase: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the user has set in `config.toml`."""
+
+    theme: str = ""
+    """Name of a theme; empty: the one used last, or the default."""
+    ascii: bool = False
+    """Draw with ASCII characters only."""
+    store: str = ""
+    """The run store; `--store` and LVMTUI_STORE win."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Command id -> comma-separated keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class UiState:
+    """What the dashboard remembers."""
+
+    theme: str = ""
+    options: ViewOptions = ViewOptions()
+    focused_run: int | None = None
+    marked: tuple[int, ...] = ()
+
+
+def load_config(path: Path | None = None, *, commands: Iterable[str] = ()) -> Config:
+    """Read the settings; no file means the defaults.
+
+    Args:
+        path: the file; None: the user's.
+        commands: known command ids, to check `[keys]` with; empty: not checked.
+
+    Raises:
+        UsageError: unreadable, no TOML, an unknown key, a value of the wrong kind.
+    """
+    file = path or config_file()
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Config()
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} is not valid TOML: {error}", "Correct it or remove it.") from error
+    return _checked(values, file, list(commands))
+
+
+def _checked(values: dict[str, Any], file: Path, commands: list[str]) -> Config:
+    kinds: dict[str, type] = {"theme": str, "ascii": bool, "store": str, "keys": dict}
+    words = {str: "a text", bool: "true or false", dict: "a table"}
+    for name, value in values.items():
+        if name not in kinds:
+            raise UsageError(f"{file}: unknown setting {name!r}", _nearest(name, kinds))
+        if not isinstance(value, kinds[name]):
+            raise UsageError(f"{file}: {name} = {value!r} is not {words[kinds[name]]}")
+    for name, keys in values.get("keys", {}).items():
+        if commands and name not in commands:
+            raise UsageError(f"{file}: there is no command {name!r} in [keys]", _nearest(name, commands))
+        if not isinstance(keys, str) or not all(key.strip() for key in keys.split(",")):
+            raise UsageError(
+                f"{file}: keys.{name} = {keys!r} is not a key", 'For example: launch = "n" or "n,f2".'
+            )
+    return Config(**values)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"Did you mean {close[0]}?" if close else f"Known: {', '.join(names)}."
+
+
+def load_state(store: str, path: Path | None = None) -> UiState:
+    """What was remembered for a store. A missing or damaged file is an empty memory."""
+    document = _read_document(path or state_file())
+    cursor = _table(_table(document, "stores"), store)
+    focused = cursor.get("focused_run")
+    marked = cursor.get("marked")
+    theme = document.get("theme")
+    return UiState(
+        theme=theme if isinstance(theme, str) else "",
+        options=_options(_table(document, "options")),
+        focused_run=focused if isinstance(focused, int) else None,
+        marked=tuple(i for i in marked if isinstance(i, int)) if isinstance(marked, list) else (),
+    )
+
+
+def save_state(store: str, state: UiState, path: Path | None = None) -> None:
+    """Remember the state for a store.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    file = path or state_file()
+    stores = _table(_read_document(file), "stores")
+    stores.pop(store, None)
+    stores[store] = {"focused_run": state.focused_run, "marked": list(state.marked)}
+    document = {
+        "theme": state.theme,
+        "options": asdict(state.options),
+        "stores": dict(list(stores.items())[-REMEMBERED_STORES:]),
+    }
+    write_atomically(file, json.dumps(document, indent=1))
+
+
+def _read_document(file: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _table(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = document.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _options(values: Mapping[str, Any]) -> ViewOptions:
+    default = ViewOptions()
+    kept = {
+        item.name: values[item.name]
+        for item in fields(ViewOptions)
+        if isinstance(values.get(item.name), type(getattr(default, item.name)))
+    }
+    options = ViewOptions(**kept)
+    if options.sort not in RUN_SORTS or options.axis not in AXES or not 0 <= options.smoothing < 1:
+        return default
+    return options

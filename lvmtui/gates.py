@@ -1,0 +1,142 @@
+"""What is checked before a checkpoint is promoted. Numbers from the store and the checkpoint's file only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lvmtui.errors import CheckpointError
+from lvmtui.format import interval, metric_name, metric_value, p_value, percent, signed, thousands
+from lvmtui.ranking import strongest
+from lvmtui.store.records import Checkpoint, Evaluation, Protocol, Run
+
+if TYPE_CHECKING:
+    from lvmtui.store.reader import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One check and what came of it."""
+
+    name: str
+    passed: bool | None
+    """None: nothing to pass or fail, or it cannot be told."""
+    words: str
+    """What was found, in a line."""
+    integrity: bool = False
+    """A failure means that there is nothing sound to promote: it cannot be waved through."""
+
+    @property
+    def glyph(self) -> str:
+        return "·" if self.passed is None else "✔" if self.passed else "✖"
+
+    @property
+    def verdict(self) -> str:
+        """The same in a word."""
+        return "note" if self.passed is None else "passed" if self.passed else "failed"
+
+
+def promotion_gates(reader: Reader, run_id: int) -> tuple[Gate, ...]:
+    """Check a run's best checkpoint.
+
+    Raises:
+        RunNotFound: there is no such run.
+        CheckpointError: the file is there but cannot be read.
+    """
+    run = reader.run(run_id)
+    best = reader.best_evaluation(run)
+    checkpoint = next((item for item in reader.checkpoints(run_id) if item.is_best), None)
+    gates = [_file_gate(run, checkpoint, reader.database.location.root)]
+    if best is None:
+        return (*gates, Gate("evaluation", False, "the run has no evaluation", integrity=True))
+    gates.append(_agreement_gate(run, best, checkpoint))
+    protocol = next((item for item in reader.protocols() if item.id == best.protocol_id), None)
+    gates.append(_baseline_gate(best, strongest(reader.baselines(best.protocol_id)), protocol))
+    gates += [_target_gate(best, name, target) for name, target in run.targets.items()]
+    gates.append(_protocol_gate(best, protocol))
+    return tuple(gates)
+
+
+def as_record(gates: Sequence[Gate]) -> dict[str, Any]:
+    """The gates as they are kept with the promotion."""
+    return {gate.name: {"passed": gate.passed, "words": gate.words} for gate in gates}
+
+
+def sha256_of(path: Path) -> str:
+    """The file's sha256 in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _file_gate(run: Run, checkpoint: Checkpoint | None, root: Path) -> Gate:
+    name = "checkpoint file"
+    if checkpoint is None:
+        return Gate(name, False, f"{run.name} has no best checkpoint", integrity=True)
+    path = root / checkpoint.path
+    try:
+        found = sha256_of(path)
+    except (FileNotFoundError, IsADirectoryError):
+        return Gate(name, False, f"{path} is missing", integrity=True)
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+    if found != checkpoint.sha256:
+        words = f"{path} is damaged: sha256 {found[:12]}… instead of {checkpoint.sha256[:12]}…"
+        return Gate(name, False, words, integrity=True)
+    return Gate(name, True, f"{checkpoint.path}, sha256 {found[:12]}… as recorded", integrity=True)
+
+
+def _agreement_gate(run: Run, best: Evaluation, checkpoint: Checkpoint | None) -> Gate:
+    name = "best epoch"
+    if checkpoint is None or checkpoint.epoch == best.epoch:
+        return Gate(name, True, f"epoch {best.epoch} by {run.watch}")
+    words = f"the checkpoint is of epoch {checkpoint.epoch}, the best evaluation of epoch {best.epoch}"
+    return Gate(name, False, words, integrity=True)
+
+
+def _baseline_gate(best: Evaluation, baseline: Evaluation | None, protocol: Protocol | None) -> Gate:
+    name = "beats the best baseline"
+    if baseline is None:
+        return Gate(name, None, "no baseline was judged under its protocol")
+    versus = f"Hit@5 {percent(best.hit5)} against {percent(baseline.hit5)} of {baseline.baseline}"
+    if best.ranks and baseline.ranks and protocol is not None and protocol.query_groups:
+        return _paired_gate(name, versus, best, baseline, protocol)
+    bounds = best.hit5_interval
+    if bounds is None:
+        return Gate(name, best.hit5 > baseline.hit5, f"{versus} (no interval)")
+    words = f"{versus}, 95 % interval {interval(bounds.low, bounds.high)}"
+    return Gate(name, bounds.low > baseline.hit5, words)
+
+
+def _paired_gate(name: str, versus: str, best: Evaluation, baseline: Evaluation, protocol: Protocol) -> Gate:
+    from lvmtui import stats
+
+    ours, theirs = (stats.unpack_ranks(item.ranks) for item in (best, baseline))
+    groups = stats.unpack_ranks(protocol.query_groups)
+    if not len(ours) == len(theirs) == len(groups):
+        return Gate(name, None, f"{versus}; the queries differ, so they cannot be paired")
+    if len(set(groups.tolist())) < 2:
+        return Gate(name, None, f"{versus}; one document is not enough to tell chance apart")
+    paired = stats.paired_bootstrap(stats.hits(ours, 5), stats.hits(theirs, 5), groups)
+    bounds = paired.interval
+    gain = f"{signed(paired.difference)} [{signed(bounds.low)}, {signed(bounds.high)}]"
+    words = f"{versus}: {gain}, {p_value(paired.p)} (paired over documents)"
+    return Gate(name, bounds.low > 0, words)
+
+
+def _target_gate(best: Evaluation, name: str, target: float) -> Gate:
+    value = float(getattr(best, name))
+    label = metric_name(name)
+    words = f"{label} {metric_value(name, value)}, target {metric_value(name, target)}"
+    return Gate(f"target {label}", value >= target, words)
+
+
+def _protocol_gate(best: Evaluation, protocol: Protocol | None) -> Gate:
+    words = (
+        f"n {thousands(best.n)}, pool {thousands(best.pool)}, {best.split} split, protocol {best.protocol_id}"
+    )
+    if protocol is not None:
+        words += f" ({protocol.name}, data {protocol.data_fingerprint})"
+    return Gate("judged on", None, words)

@@ -1,0 +1,38 @@
+"""Where the program's own files are. Nothing is made on import; only what writes makes its folder."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def config_file() -> Path:
+    """The user's settings: `config.toml`."""
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("lvmtui", appauthor=False)) / "config.toml"
+
+
+def state_file() -> Path:
+    """What the dashboard remembers from one start to the next."""
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("lvmtui", appauthor=False)) / "dashboard.json"
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file's content at once, making its folder where needed.
+
+    Raises:
+        OSError: the place cannot be written; the old content is then still there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,119 @@
+"""What the launch form shows of a phase: its recipe, what was changed, and whether that is allowed.
+
+No Textual here; imports the recipe model (pydantic), so it is imported when the form is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lvmtui import format as fmt
+from lvmtui import recipe as recipes
+from lvmtui.errors import LvmtuiError, RecipeError
+from lvmtui.launcher import INSTALL_TRAIN, check_data, missing_train_packages
+from lvmtui.ranking import training_seconds
+from lvmtui.recipe import Recipe
+from lvmtui.snapshot import RunView, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One recipe that can be launched, or what is wrong with it."""
+
+    name: str
+    path: Path
+    recipe: Recipe | None
+    trouble: str = ""
+
+    def value(self, dotted: str) -> str:
+        """A field's value as it is typed."""
+        section, _, name = dotted.partition(".")
+        return as_text(getattr(getattr(self.recipe, section), name))
+
+    def changed(self, texts: Mapping[str, str]) -> dict[str, str]:
+        """Of the typed values, those that differ from the recipe's."""
+        return {dotted: text for dotted, text in texts.items() if text != self.value(dotted)}
+
+    def build(self, overrides: Mapping[str, str]) -> Recipe:
+        """The recipe with changes.
+
+        Raises:
+            RecipeError: a value that is not allowed.
+        """
+        if self.recipe is None:
+            raise RecipeError(self.trouble)
+        return recipes.build(self.recipe.model_dump(), overrides)
+
+    def error(self, dotted: str, text: str) -> str:
+        """What is wrong with one field's value; empty when nothing is."""
+        try:
+            self.build({dotted: text})
+        except RecipeError as error:
+            return error.hint or error.message
+        return ""
+
+
+def all_phases() -> list[Phase]:
+    """Every phase, the shipped ones and those in `./phases`."""
+    found = []
+    for name, path in recipes.recipe_files().items():
+        try:
+            found.append(Phase(name, path, recipes.load_file(path)))
+        except LvmtuiError as error:
+            found.append(Phase(name, path, None, str(error)))
+    return found
+
+
+def as_text(value: Any) -> str:
+    """A recipe's value as it is typed in an override."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def obstacle(recipe: Recipe) -> str:
+    """Why a launch would fail on this machine; empty when nothing is known to be in the way."""
+    missing = missing_train_packages()
+    if missing:
+        return f"training needs {' and '.join(missing)}. {INSTALL_TRAIN}"
+    try:
+        check_data(recipe.data.path)
+    except LvmtuiError as error:
+        return str(error)
+    return ""
+
+
+def last_run(snapshot: Snapshot | None, phase: str) -> RunView | None:
+    """The newest run of a phase that has a result to show, else the newest."""
+    runs = [view for view in snapshot.runs if view.run.phase == phase] if snapshot else []
+    return next((view for view in runs if view.best is not None), runs[0] if runs else None)
+
+
+def what_it_takes(recipe: Recipe, last: RunView | None) -> list[str]:
+    """What is known of the cost before starting, a line each."""
+    train = recipe.train
+    epochs = f"at most {train.epochs} epochs, stops after {recipe.stop.patience} without a gain"
+    steps = f", {fmt.thousands(train.steps_per_epoch)} steps each" if train.steps_per_epoch else ""
+    lines = [
+        f"{epochs}{steps}",
+        f"{train.batch} windows of {fmt.thousands(recipe.data.context)} vectors x {train.accumulation} "
+        f"= {fmt.thousands(train.batch * train.accumulation)} windows a step",
+    ]
+    if last is None:
+        return [*lines, "no run of this phase yet: its time is not known"]
+    run = last.run
+    facts = [f"last: {run.name}, {last.state}"]
+    if last.best is not None:
+        facts.append(f"Hit@5 {fmt.percent(last.best.hit5)}")
+    if run.progress.epoch:
+        facts.append(f"{run.progress.epoch} epochs in {fmt.duration(training_seconds(last))}")
+    if run.parameters:
+        facts.append(f"{fmt.count(run.parameters)} parameters")
+    if run.device:
+        facts.append(f"on {run.device}")
+    return [*lines, ", ".join(facts)]
