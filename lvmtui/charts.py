@@ -273,7 +273,8 @@ def plot_inline(
         f"{sign} {fmt.metric_name(key)} {fmt.metric_value(key, float(y[np.isfinite(y)][-1]))}".strip()
         for sign, (key, (_, y)) in zip(signs, curves.items(), strict=True)
     ]
-    plot = _plotext(list(curves.values()), fmt.fit(fmt.plain(title), width), width, height - 1, colour)
+    drawn = [(x, 100 * y if fmt.is_percent(key) else y) for key, (x, y) in curves.items()]
+    plot = _plotext(drawn, fmt.fit(fmt.plain(title), width), width, height - 1, colour)
     return f"{plot}\n{_legend(legend, width, colour)}"
 
 

@@ -53,14 +53,16 @@ class Check:
 
     @property
     def glyph(self) -> str:
-        return "·" if self.passed is None else "✔" if self.passed else "✖"
+        if self.passed is None or not (self.passed or self.needed):
+            return "·"
+        return "✔" if self.passed else "✖"
 
     @property
     def word(self) -> str:
         """The same in a word."""
         if self.passed is None:
             return "note"
-        return "ok" if self.passed else "broken" if self.needed else "missing"
+        return "ok" if self.passed else "broken" if self.needed else "optional"
 
 
 def examine(store: str) -> tuple[Check, ...]:

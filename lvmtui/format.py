@@ -112,12 +112,16 @@ def p_value(value: float | None) -> str:
     return "p<.001" if value < 0.001 else f"p={small(value, 3 if value < 0.01 else 2)}"
 
 
+def is_percent(key: str) -> bool:
+    """Whether a metric is a fraction that is written in percent: Hit@K."""
+    return key.removeprefix("val/").startswith("hit")
+
+
 def metric_value(key: str, value: float | None) -> str:
     """A metric's value the way that metric is written: percent for Hit@K, `.121` for MRR, else a number."""
-    name = key.removeprefix("val/")
-    if name.startswith("hit"):
+    if is_percent(key):
         return percent(value)
-    return small(value) if name == "mrr" else number(value)
+    return small(value) if key.removeprefix("val/") == "mrr" else number(value)
 
 
 def number(value: float | None, digits: int = 4) -> str:

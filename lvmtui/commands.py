@@ -1,0 +1,253 @@
+"""Every action of the user, once: bindings, footer, palette, help screen and README table come from here.
+
+A scope is a place where a command works. `app` works everywhere; a screen or widget takes the others with
+`BINDINGS = commands.bindings("list")` and implements `action_<name>` for each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from textual.binding import Binding
+
+GROUPS = ("Look", "Runs", "Charts", "Move", "Program")
+"""Headings of the help screen, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One thing that a user can do."""
+
+    id: str
+    """Name in the config file's `[keys]`."""
+    keys: tuple[str, ...]
+    """Default keys, as Textual names them."""
+    name: str
+    """One or two words for footer and palette."""
+    help: str
+    """What it does, as a sentence without a full stop."""
+    group: str
+    scope: str = "app"
+    action: str = ""
+    """Textual action; empty: the id with underscores."""
+    changes_outside: bool = False
+    """Changes runs, so it is removed by --readonly."""
+    shown_in_footer: bool = False
+    in_palette: bool = True
+    """Offered in the palette; moving about is not."""
+
+    @property
+    def action_name(self) -> str:
+        """The Textual action that carries it out."""
+        return self.action or self.id.replace("-", "_")
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "launch",
+        ("n",),
+        "launch",
+        "launch a run of a phase",
+        "Runs",
+        changes_outside=True,
+        shown_in_footer=True,
+    ),
+    Command(
+        "stop",
+        ("S",),
+        "stop",
+        "stop the run after its batch, with a checkpoint; asks first",
+        "Runs",
+        changes_outside=True,
+        shown_in_footer=True,
+    ),
+    Command(
+        "resume",
+        ("r",),
+        "resume",
+        "resume the run from its last checkpoint",
+        "Runs",
+        changes_outside=True,
+        shown_in_footer=True,
+    ),
+    Command(
+        "promote",
+        ("P",),
+        "promote",
+        "make the run's best checkpoint the champion; shows the gates and asks",
+        "Runs",
+        changes_outside=True,
+        shown_in_footer=True,
+    ),
+    Command(
+        "kill",
+        ("K",),
+        "kill",
+        "kill the run's process at once; asks twice",
+        "Runs",
+        changes_outside=True,
+    ),
+    Command("annotate", ("e",), "note", "edit the run's note and tags", "Runs", changes_outside=True),
+    Command(
+        "mark",
+        ("space",),
+        "overlay",
+        "mark the run: its curves are overlaid in the charts",
+        "Runs",
+        scope="list",
+        shown_in_footer=True,
+    ),
+    Command("clear-marks", ("x",), "clear marks", "clear all marks", "Runs"),
+    Command("open", ("enter",), "open", "open the run", "Look", scope="list", shown_in_footer=True),
+    Command("back", ("escape",), "back", "go back, or clear the filter", "Look", in_palette=False),
+    Command("dashboard", ("1",), "dashboard", "show the dashboard", "Look", shown_in_footer=True),
+    Command("leaderboard", ("2",), "leaderboard", "show the leaderboard", "Look", shown_in_footer=True),
+    Command(
+        "filter",
+        ("slash",),
+        "filter",
+        "show only runs whose name fits; tab switches glob and regex, esc clears",
+        "Look",
+        scope="filter",
+    ),
+    Command("sort", ("s",), "sort", "sort by the next column", "Look", scope="sort"),
+    Command("group", ("p",), "by phase", "group by phase (leaderboard)", "Look", scope="leaderboard"),
+    Command(
+        "diff",
+        ("d",),
+        "diff",
+        "show what differs between the marked recipes (leaderboard)",
+        "Look",
+        scope="leaderboard",
+    ),
+    Command("export", ("w",), "export", "write what is shown to a file", "Look", scope="leaderboard"),
+    Command("find", ("slash",), "search", "search (log of a run)", "Look", scope="log"),
+    Command("log-y", ("y",), "log-y", "logarithmic y axis on and off", "Charts", scope="charts"),
+    Command(
+        "smooth-more", ("plus", "equals_sign"), "smoother", "smooth the curves more", "Charts", scope="charts"
+    ),
+    Command("smooth-less", ("minus",), "rougher", "smooth the curves less", "Charts", scope="charts"),
+    Command("smooth-off", ("0",), "not smoothed", "show the curves as they are", "Charts", scope="charts"),
+    Command("axis", ("X",), "x axis", "x axis: epoch, step, time", "Charts", scope="charts"),
+    Command("zoom-in", ("z",), "zoom in", "zoom in on the x axis at the cursor", "Charts", scope="zoom"),
+    Command("zoom-out", ("Z",), "zoom out", "zoom out on the x axis", "Charts", scope="zoom"),
+    Command("cursor-left", ("left", "h"), "left", "move left", "Move", scope="sideways", in_palette=False),
+    Command(
+        "cursor-right", ("right", "l"), "right", "move right", "Move", scope="sideways", in_palette=False
+    ),
+    Command("cursor-up", ("up", "k"), "up", "move up", "Move", scope="list", in_palette=False),
+    Command("cursor-down", ("down", "j"), "down", "move down", "Move", scope="list", in_palette=False),
+    Command("first", ("g", "home"), "first", "go to the first row", "Move", scope="list", in_palette=False),
+    Command("last", ("G", "end"), "last", "go to the last row", "Move", scope="list", in_palette=False),
+    Command(
+        "previous-tab",
+        ("left_square_bracket",),
+        "previous tab",
+        "show the previous tab",
+        "Move",
+        scope="tabs",
+    ),
+    Command("next-tab", ("right_square_bracket",), "next tab", "show the next tab", "Move", scope="tabs"),
+    Command(
+        "next-pane",
+        ("tab",),
+        "next pane",
+        "go to the next pane; shift+tab: the one before",
+        "Move",
+        scope="screen",
+        in_palette=False,
+    ),
+    Command("theme", ("t",), "theme", "next theme", "Program"),
+    Command(
+        "palette",
+        ("ctrl+p",),
+        "palette",
+        "search all commands",
+        "Program",
+        action="command_palette",
+        shown_in_footer=True,
+        in_palette=False,
+    ),
+    Command("help", ("question_mark",), "help", "show all keys", "Program", shown_in_footer=True),
+    Command("quit", ("q",), "quit", "quit; runs go on", "Program"),
+)
+"""In the order of the footer."""
+
+BY_ID: Mapping[str, Command] = {command.id: command for command in COMMANDS}
+
+KEY_NAMES: Mapping[str, str] = {
+    "slash": "/",
+    "plus": "+",
+    "equals_sign": "=",
+    "minus": "-",
+    "question_mark": "?",
+    "escape": "esc",
+    "left": "←",
+    "right": "→",
+    "up": "↑",
+    "down": "↓",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "exclamation_mark": "!",
+    "full_stop": ".",
+    "comma": ",",
+}
+"""How keys are shown, where Textual's name is not what stands on the key."""
+
+Keymap = Mapping[str, str]
+"""Command id -> comma-separated keys, from the config file."""
+
+
+def bindings(*scopes: str) -> list[Binding]:
+    """The bindings of some scopes, each with the command's id so that the keymap can move it."""
+    return [
+        Binding(
+            ",".join(command.keys),
+            command.action_name,
+            command.name,
+            show=command.shown_in_footer,
+            key_display=show_key(command.keys[0]),
+            tooltip=command.help,
+            id=command.id,
+        )
+        for command in COMMANDS
+        if command.scope in scopes
+    ]
+
+
+def show_key(key: str) -> str:
+    """A key as people write it: `ctrl+p` is `^p`."""
+    if key.startswith("ctrl+"):
+        return f"^{show_key(key.removeprefix('ctrl+'))}"
+    return KEY_NAMES.get(key, key)
+
+
+def keys_of(command: Command, keymap: Keymap | None = None) -> tuple[str, ...]:
+    """The keys that now carry out a command, as people write them."""
+    mapped = (keymap or {}).get(command.id)
+    keys = tuple(key.strip() for key in mapped.split(",")) if mapped else command.keys
+    return tuple(show_key(key) for key in keys)
+
+
+def available(*, readonly: bool = False) -> Iterator[Command]:
+    """The commands that there are."""
+    return (command for command in COMMANDS if not (readonly and command.changes_outside))
+
+
+def grouped(*, readonly: bool = False) -> Iterator[tuple[str, list[Command]]]:
+    """Group heading and its commands."""
+    for group in GROUPS:
+        members = [command for command in available(readonly=readonly) if command.group == group]
+        if members:
+            yield group, members
+
+
+def readme_table() -> str:
+    """The README's table of keys, in Markdown."""
+    lines = ["| key | does |", "|---|---|"]
+    for _, members in grouped():
+        for command in members:
+            keys = " ".join(f"`{key}`" for key in keys_of(command))
+            lines.append(f"| {keys} | {command.help} |")
+    return "\n".join(lines) + "\n"

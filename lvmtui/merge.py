@@ -1,0 +1,234 @@
+"""Keeps what was read of the store and adds what is new, so that no row is read twice.
+
+Owned by the feed's thread; what it hands out is frozen.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from lvmtui.details import Detail
+from lvmtui.liveness import lost_reason
+from lvmtui.ranking import strongest
+from lvmtui.reading import (
+    DEVICE_READINGS,
+    DEVICE_STALE_SECONDS,
+    aliases,
+    baselines_by_protocol,
+    best_of,
+    run_view,
+)
+from lvmtui.snapshot import DeviceView, RunView, Snapshot, State, shown_state
+from lvmtui.store.lifecycle import Status
+from lvmtui.store.records import DeviceSample, Evaluation, Promotion, Protocol, Run
+
+if TYPE_CHECKING:
+    from lvmtui.store.reader import Reader
+
+DETAILS_KEPT = 6
+"""Details kept of runs that are no longer looked at, so that coming back is quick."""
+
+DEVICE_PAST_SECONDS = 120.0
+"""How far back device readings are taken up at the start."""
+
+SAME_READING_SECONDS = 0.6
+"""Two runs on one host both sample its devices; readings closer than this are one."""
+
+
+class Merge:
+    """Everything known of one store."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._location = reader.database.location
+        self._runs: dict[int, Run] = {}
+        self._views: dict[int, RunView] = {}
+        self._stale: set[int] = set()
+        """Runs whose view must be built again."""
+        self._rewound: dict[int, int | None] = {}
+        """Runs that a new attempt has taken up, whose rows may be rewritten -> step when it began."""
+        self._evaluations: dict[int, list[Evaluation]] = {}
+        self._baseline_rows: list[Evaluation] = []
+        self._baselines: Mapping[str, tuple[Evaluation, ...]] = {}
+        self._protocols: Mapping[str, Protocol] = {}
+        self._promotions: list[Promotion] = []
+        self._asked: frozenset[int] = frozenset()
+        self._samples: dict[tuple[str, str], deque[DeviceSample]] = {}
+        self._devices: tuple[DeviceView, ...] = ()
+        self._details: OrderedDict[int, Detail] = OrderedDict()
+        self._last_evaluation = self._last_sample = 0
+        self._snapshot: Snapshot | None = None
+
+    def read(self, now: float) -> None:
+        """Read what the store has new, without details."""
+        self._read_runs()
+        self._read_evaluations()
+        self._read_promotions()
+        asked = frozenset(control.run_id for control in self._reader.pending_controls())
+        self._stale |= asked ^ self._asked
+        self._asked = asked
+        self._read_devices(now)
+
+    def read_details(self, looked_at: Collection[int]) -> None:
+        """Read what is new of the runs that are looked at."""
+        for run_id in looked_at:
+            run = self._runs.get(run_id)
+            if run is None:
+                continue
+            if run_id not in self._details:
+                self._details[run_id] = Detail(self._location.root, run)
+            self._details.move_to_end(run_id)
+            detail = self._details[run_id]
+            detail.read(self._reader)
+            best = best_of(run, self._evaluations.get(run_id, ()))
+            baselines = self._baselines.get(run.protocol_id or "", ())
+            detail.read_hits(self._reader, run, best, strongest(baselines, run.watch))
+        while len(self._details) > len(looked_at) + DETAILS_KEPT:
+            self._details.popitem(last=False)
+
+    def _read_runs(self) -> None:
+        newest = max((run.revision for run in self._runs.values()), default=0)
+        for run in self._reader.runs(after_revision=newest):
+            known = self._runs.get(run.id)
+            if run.attempt != (known.attempt if known else 1) and run.attempt > 1:
+                self._rewound[run.id] = None
+            self._runs[run.id] = run
+            self._stale.add(run.id)
+
+    def _read_evaluations(self) -> None:
+        new = self._reader.all_evaluations(after=self._last_evaluation)
+        if new:
+            self._last_evaluation = new[-1].id
+        for evaluation in new:
+            if evaluation.run_id is None:
+                self._baseline_rows.append(evaluation)
+            elif evaluation.split == "validation":
+                self._evaluations.setdefault(evaluation.run_id, []).append(evaluation)
+                self._stale.add(evaluation.run_id)
+        if any(evaluation.run_id is None for evaluation in new):
+            self._baselines = MappingProxyType(baselines_by_protocol(self._baseline_rows))
+            self._stale |= self._runs.keys()
+        known = {evaluation.protocol_id for evaluation in new} <= self._protocols.keys()
+        if not known:
+            self._protocols = MappingProxyType({p.id: p for p in self._reader.protocols()})
+        for run_id in list(self._rewound):
+            self._read_again(self._runs[run_id])
+
+    def _read_again(self, run: Run) -> None:
+        """Read a resumed run's rows from their start: the engine drops those behind its checkpoint and
+        writes them again. Goes on until progress shows that this is over."""
+        kept = [e for e in self._reader.evaluations(run.id) if e.split == "validation"]
+        self._evaluations[run.id] = [replace(evaluation, ranks=b"") for evaluation in kept]
+        self._stale.add(run.id)
+        if run.id in self._details:
+            self._details[run.id].forget_curves()
+        if run.status is Status.DONE:
+            del self._rewound[run.id]
+        elif run.status in {Status.RUNNING, Status.STOPPING}:
+            begun = self._rewound[run.id]
+            if begun is None:
+                self._rewound[run.id] = run.progress.step
+            elif run.progress.step != begun:
+                del self._rewound[run.id]
+
+    def _read_promotions(self) -> None:
+        after = self._promotions[-1].id if self._promotions else 0
+        new = self._reader.promotions(after=after)
+        if new:
+            before = aliases(self._promotions)
+            self._promotions += new
+            self._stale |= before.keys() | aliases(self._promotions).keys()
+
+    def _read_devices(self, now: float) -> None:
+        since = now - DEVICE_PAST_SECONDS if not self._last_sample else 0.0
+        samples = self._reader.device_samples(after=self._last_sample, since=since)
+        for sample in samples:
+            held = self._samples.setdefault((sample.host, sample.device), deque(maxlen=DEVICE_READINGS))
+            same = held and sample.time - held[-1].time < SAME_READING_SECONDS
+            if not (same and sample.run_id != held[-1].run_id):
+                held.append(sample)
+        if samples:
+            self._last_sample = samples[-1].id
+
+    def build(self, looked_at: Iterable[int], now: float) -> Snapshot:
+        """Everything as it is now; the same object as before when nothing in it changed."""
+        self._build_views(now)
+        details = {
+            run_id: self._details[run_id].build(tuple(self._evaluations.get(run_id, ())))
+            for run_id in looked_at
+            if run_id in self._details
+        }
+        devices = self._device_views(now)
+        views = tuple(self._views[run_id] for run_id in sorted(self._views, reverse=True))
+        old = self._snapshot
+        if (
+            old is not None
+            and len(old.runs) == len(views)
+            and all(first is second for first, second in zip(old.runs, views, strict=True))
+            and old.details.keys() == details.keys()
+            and all(old.details[run_id] is detail for run_id, detail in details.items())
+            and old.devices == devices
+            and old.baselines is self._baselines
+            and old.protocols is self._protocols
+            and len(old.promotions) == len(self._promotions)
+        ):
+            return old
+        self._snapshot = Snapshot(
+            store=self._location.where,
+            taken=now,
+            runs=views,
+            details=MappingProxyType(details),
+            baselines=self._baselines,
+            protocols=self._protocols,
+            promotions=tuple(self._promotions),
+            devices=devices,
+        )
+        return self._snapshot
+
+    def _build_views(self, now: float) -> None:
+        unfinished = {run.id for run in self._runs.values() if run.status is not Status.DONE}
+        names = aliases(self._promotions)
+        for run_id in self._stale | unfinished:
+            run = self._runs.get(run_id)
+            if run is None:
+                continue
+            view = run_view(
+                run,
+                self._evaluations.get(run_id, ()),
+                self._baselines,
+                now=now,
+                run_aliases=names.get(run_id, ()),
+                stop_requested=run_id in self._asked,
+            )
+            old = self._views.get(run_id)
+            if old is not None and old.state is State.LOST is view.state and old.run == run:
+                # Else "no heartbeat for 7 s" would count on, and repaint, for ever.
+                view = replace(view, lost_reason=old.lost_reason)
+            elif view.lost_reason:
+                view = self._confirmed(view, now)
+            if view != old:
+                self._views[run_id] = view
+        self._stale.clear()
+
+    def _confirmed(self, view: RunView, now: float) -> RunView:
+        """The view again if its process just ended, between reading the run and looking for it."""
+        run = self._reader.run(view.run.id)
+        reason = lost_reason(run, now) or ""
+        return replace(view, run=run, state=shown_state(run, reason), lost_reason=reason)
+
+    def _device_views(self, now: float) -> tuple[DeviceView, ...]:
+        views = tuple(
+            DeviceView(
+                sample=held[-1],
+                history=tuple(sample.utilisation for sample in held),
+                stale=now - held[-1].time > DEVICE_STALE_SECONDS,
+            )
+            for _, held in sorted(self._samples.items())
+        )
+        if views != self._devices:
+            self._devices = views
+        return self._devices

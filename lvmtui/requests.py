@@ -1,0 +1,259 @@
+"""Turns what the user asked for into calls of the launcher: asks first, works in threads, reports."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TypeVar
+
+from textual import on, work
+from textual.app import App
+
+from lvmtui import launcher
+from lvmtui.errors import LvmtuiError
+from lvmtui.messages import (
+    AnnotateRequested,
+    KillRequested,
+    LaunchRequested,
+    PromoteRequested,
+    ResumeRequested,
+    StopRequested,
+)
+from lvmtui.snapshot import RunView, Snapshot, State
+
+ESCALATION_SECONDS = 20.0
+"""A run that has not stopped this long after it was asked may be killed."""
+
+Value = TypeVar("Value")
+
+
+class RequestHandling(App[int]):
+    """The part of the App that changes runs."""
+
+    store: str
+    snapshot: Snapshot | None = None
+    readonly: bool = False
+    focused_run: int | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting_for: set[int] = set()
+        """Runs that are being stopped and are looked after."""
+
+    def view_of(self, run_id: int | None) -> RunView | None:
+        """The run with this id, if it is known."""
+        return self.snapshot.view(run_id) if self.snapshot else None
+
+    def tell(self, message: str, *, severity: str = "information") -> None:
+        """A notification whose text is never taken for markup."""
+        self.notify(message, severity=severity, markup=False, timeout=10 if severity == "error" else 5)  # type: ignore[arg-type]
+
+    async def call_blocking(self, work: Callable[[], Value]) -> Value | None:
+        """The result of a blocking call, made in a thread; None after telling why it failed."""
+        try:
+            return await asyncio.to_thread(work)
+        except LvmtuiError as error:
+            self.tell(str(error), severity="error")
+        except OSError as error:
+            self.tell(f"{error.strerror or error}: {error.filename or self.store}", severity="error")
+        return None
+
+    @on(LaunchRequested)
+    @work(exclusive=True, group="ask")
+    async def ask_what_to_launch(self, message: LaunchRequested) -> None:
+        """Show the launch form, then launch."""
+        from lvmtui.screens.launch import LaunchScreen
+
+        if self.readonly:
+            return
+        choice = await self.push_screen_wait(LaunchScreen(self.snapshot, message.phase))
+        if choice is not None:
+            self.start_run(choice.phase, choice.overrides, choice.note)
+
+    @work(group="change")
+    async def start_run(self, phase: str, overrides: Mapping[str, str], note: str = "") -> None:
+        """Launch a run and put the cursor on it."""
+        run = await self.call_blocking(partial(launcher.launch, self.store, phase, overrides, note=note))
+        if run is not None:
+            self.tell(f"{run.name} launched")
+            self.run_appeared(run.id)
+
+    def _need_run(self) -> int | None:
+        """The run that a command is about; None after saying that there is none."""
+        if self.view_of(self.focused_run) is None:
+            self.tell("There is no run under the cursor; n launches one.", severity="warning")
+            return None
+        return self.focused_run
+
+    def action_launch(self) -> None:
+        """Open the launch form."""
+        self.launch_phase(None)
+
+    def launch_phase(self, phase: str | None) -> None:
+        """Open the launch form on a phase."""
+        self.post_message(LaunchRequested(phase))
+
+    def action_stop(self) -> None:
+        """Stop the run under the cursor."""
+        if (run_id := self._need_run()) is not None:
+            self.post_message(StopRequested(run_id))
+
+    def action_resume(self) -> None:
+        """Resume the run under the cursor."""
+        if (run_id := self._need_run()) is not None:
+            self.post_message(ResumeRequested(run_id))
+
+    def action_promote(self) -> None:
+        """Promote the run under the cursor."""
+        if (run_id := self._need_run()) is not None:
+            self.post_message(PromoteRequested(run_id))
+
+    def action_kill(self) -> None:
+        """Kill the run under the cursor."""
+        if (run_id := self._need_run()) is not None:
+            self.post_message(KillRequested(run_id))
+
+    def action_annotate(self) -> None:
+        """Edit note and tags of the run under the cursor."""
+        if (run_id := self._need_run()) is not None:
+            self.post_message(AnnotateRequested(run_id))
+
+    def run_appeared(self, run_id: int) -> None:
+        """A run was launched from here."""
+        raise NotImplementedError
+
+    @on(StopRequested)
+    @work(exclusive=True, group="ask")
+    async def ask_to_stop(self, message: StopRequested) -> None:
+        """Say what stopping does, ask, then stop."""
+        from lvmtui.screens.confirm import ConfirmScreen, Question
+
+        view = self.view_of(message.run_id)
+        if view is None or self.readonly:
+            return
+        if not view.state.is_stoppable:
+            self.tell(f"{view.run.name} is {view.state}: there is nothing to stop", severity="warning")
+            return
+        if view.stop_requested:
+            self.tell(f"{view.run.name} was asked to stop already; it finishes its batch first")
+            return
+        name = view.run.name
+        if view.state is State.QUEUED:
+            text = f"{name} is taken out of the queue. It can be resumed."
+        else:
+            text = f"{name} finishes its batch, saves a checkpoint and stops. It can be resumed from there."
+        if await self.push_screen_wait(ConfirmScreen(Question(f"Stop {name}?", text, "Stop"))):
+            await self.call_blocking(partial(launcher.stop, self.store, message.run_id))
+
+    @on(ResumeRequested)
+    @work(group="change")
+    async def resume_run(self, message: ResumeRequested) -> None:
+        """Resume a run; nothing is lost by it, so nothing is asked."""
+        view = self.view_of(message.run_id)
+        if view is None or self.readonly:
+            return
+        run = await self.call_blocking(partial(launcher.resume, self.store, message.run_id))
+        if run is not None:
+            self.tell(f"{run.name} goes on from its last checkpoint")
+
+    @on(KillRequested)
+    @work(exclusive=True, group="ask")
+    async def ask_to_kill(self, message: KillRequested) -> None:
+        """Ask twice, then kill."""
+        from lvmtui.screens.confirm import ConfirmScreen, Question
+
+        view = self.view_of(message.run_id)
+        if view is None or self.readonly:
+            return
+        name, pid = view.run.name, view.run.pid
+        if pid is None or not (view.state.is_active or view.state in {State.QUEUED, State.LOST}):
+            self.tell(f"{name} is {view.state}: there is no process to kill", severity="warning")
+            return
+        first = Question(
+            f"Kill {name}?",
+            f"Process {pid} ends at once. What came after its last checkpoint is lost. "
+            "S stops it without loss.",
+            "Kill",
+            danger=True,
+        )
+        second = Question(f"Really kill {name}?", f"Process {pid} gets SIGKILL now.", "Kill now", danger=True)
+        if await self.push_screen_wait(ConfirmScreen(first)) and await self.push_screen_wait(
+            ConfirmScreen(second)
+        ):
+            run = await self.call_blocking(partial(launcher.kill, self.store, message.run_id))
+            if run is not None:
+                self.tell(f"{name} was killed; r resumes it from its last checkpoint")
+
+    @on(PromoteRequested)
+    @work(exclusive=True, group="ask")
+    async def ask_to_promote(self, message: PromoteRequested) -> None:
+        """Show the gates, ask, then promote."""
+        from lvmtui.screens.confirm import GatesScreen, Question
+
+        view = self.view_of(message.run_id)
+        if view is None or self.readonly:
+            return
+        name = view.run.name
+        if view.best is None:
+            self.tell(f"{name} has no evaluation yet: there is nothing to promote", severity="warning")
+            return
+        question = Question(
+            f"Promote {name} to champion?",
+            f"The alias champion will point at its checkpoint of epoch {view.best.epoch}. "
+            "Earlier champions stay in the log.",
+            "Promote",
+        )
+        check = partial(launcher.promotion_gates, self.store, message.run_id)
+        if await self.push_screen_wait(GatesScreen(question, check)):
+            promotion = await self.call_blocking(partial(launcher.promote, self.store, message.run_id))
+            if promotion is not None:
+                self.tell(f"{name} is the {promotion.alias} now")
+
+    @on(AnnotateRequested)
+    @work(exclusive=True, group="ask")
+    async def edit_annotation(self, message: AnnotateRequested) -> None:
+        """Show the form for note and tags, then save them."""
+        from lvmtui.screens.annotate import AnnotateScreen, Annotation
+
+        view = self.view_of(message.run_id)
+        if view is None or self.readonly:
+            return
+        before = Annotation(view.run.note, view.run.tags)
+        after = await self.push_screen_wait(AnnotateScreen(view.run.name, before))
+        if after is not None and after != before:
+            await self.call_blocking(partial(_annotate, self.store, message.run_id, after.note, after.tags))
+
+    def look_after_stopping(self) -> None:
+        """Offer to kill runs that do not stop."""
+        views = self.snapshot.runs if self.snapshot else ()
+        for view in views:
+            run_id = view.run.id
+            if _is_stopping(view) and run_id not in self._waiting_for and not self.readonly:
+                self._waiting_for.add(run_id)
+                self.set_timer(ESCALATION_SECONDS, partial(self._offer_kill, run_id))
+
+    def _offer_kill(self, run_id: int) -> None:
+        self._waiting_for.discard(run_id)
+        view = self.view_of(run_id)
+        if view is not None and _is_stopping(view):
+            self.tell(
+                f"{view.run.name} has not stopped {ESCALATION_SECONDS:.0f} s after it was asked. "
+                "It may be in a long batch; K kills it.",
+                severity="warning",
+            )
+
+
+def _is_stopping(view: RunView) -> bool:
+    return view.state is State.STOPPING or (view.stop_requested and view.state.is_active)
+
+
+def _annotate(store: str, run_id: int, note: str, tags: str) -> None:
+    from lvmtui.store.control import Controller
+    from lvmtui.store.database import Database
+
+    database = Database.open(store, create=False)
+    try:
+        Controller(database).annotate(run_id, note=note, tags=tags)
+    finally:
+        database.close()

@@ -1,0 +1,115 @@
+"""The dashboard: what runs, whether it still gets better, how long it will go on."""
+
+from __future__ import annotations
+
+from typing import ClassVar, TypeVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Grid
+
+from lvmtui import commands
+from lvmtui.screens.base import LvmScreen
+from lvmtui.snapshot import Snapshot
+from lvmtui.widgets.devices import Devices
+from lvmtui.widgets.hit_chart import HitChart
+from lvmtui.widgets.log_tail import LogTail
+from lvmtui.widgets.loss_chart import LossChart
+from lvmtui.widgets.pane_tabs import PaneTabs
+from lvmtui.widgets.panel import Panel
+from lvmtui.widgets.run_list import RunList, RunTable
+from lvmtui.widgets.run_summary import RunSummary
+from lvmtui.widgets.status_bar import StatusBar
+from lvmtui.widgets.welcome import Welcome
+
+PANES = {"hit": "Hit@K", "run": "run", "loss": "loss", "log": "log", "devices": "devices"}
+"""Id and name of the panes that take turns where there is room for one beside the runs."""
+
+Bound = TypeVar("Bound", Panel, RunList)
+
+
+class DashboardScreen(LvmScreen):
+    """Opens first."""
+
+    CSS_PATH = "dashboard.tcss"
+    AUTO_FOCUS = "RunTable"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]
+    BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings("filter", "sort", "charts", "tabs")]
+
+    def compose(self) -> ComposeResult:
+        yield self._bind(StatusBar())
+        yield Welcome().data_bind(LvmScreen.snapshot)
+        with Grid(id="panes"):
+            yield self._bind(RunList(id="runs"))
+            yield PaneTabs(list(PANES.values()), id="tabs")
+            yield self._bind(HitChart(id="hit", classes="pane"))
+            yield self._bind(LossChart(id="loss", classes="pane"))
+            yield self._bind(Devices(id="devices", classes="pane"))
+            yield self._bind(RunSummary(id="run", classes="pane"))
+            yield self._bind(LogTail(id="log", classes="pane"))
+        yield from super().compose()
+
+    @staticmethod
+    def _bind(widget: Bound) -> Bound:
+        """The widget, following the screen's state."""
+        widget.data_bind(
+            snapshot=LvmScreen.snapshot,
+            focused=LvmScreen.focused_run,
+            marked=LvmScreen.marked,
+            options=LvmScreen.options,
+        )
+        return widget
+
+    def watch_snapshot(self, snapshot: Snapshot | None) -> None:
+        """Explain oneself as long as there are no runs."""
+        self.set_class(snapshot is not None and not snapshot.runs, "-no-runs")
+        self._regain_focus()
+
+    def watch_options(self) -> None:
+        """A filter that lets nothing through has hidden the rows and taken their focus."""
+        self._regain_focus()
+
+    def _regain_focus(self) -> None:
+        if self.focused is None and self.is_mounted:
+            self.call_after_refresh(self._focus_rows)
+
+    def _focus_rows(self) -> None:
+        if self.focused is None:
+            self.query_one(RunTable).focus()
+
+    @on(PaneTabs.Chosen)
+    def show_pane(self, message: PaneTabs.Chosen) -> None:
+        """Show the chosen pane where there is room for one only."""
+        for index, name in enumerate(PANES):
+            self.query_one(f"#{name}").set_class(index == message.index, "-chosen")
+
+    def action_next_pane(self) -> None:
+        """Show the next pane where they take turns, else go to it."""
+        if self.has_class("-narrow"):
+            self.action_next_tab()
+        else:
+            self.focus_next()
+
+    def action_next_tab(self) -> None:
+        """Show the next pane."""
+        self.query_one(PaneTabs).move(1)
+
+    def action_previous_tab(self) -> None:
+        """Show the pane before."""
+        self.query_one(PaneTabs).move(-1)
+
+    def action_filter(self) -> None:
+        """Open the line in which a filter is typed."""
+        self.query_one(RunList).action_filter()
+
+    def action_sort(self) -> None:
+        """Sort the runs by the next column."""
+        self.query_one(RunList).action_sort()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Tabs are there only where panes take turns."""
+        if action in {"next_tab", "previous_tab"}:
+            return self.has_class("-narrow")
+        return super().check_action(action, parameters)

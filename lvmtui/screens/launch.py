@@ -1,0 +1,265 @@
+"""The launch form: pick a phase, change fields, see what it takes, start."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.suggester import SuggestFromList
+from textual.widget import Widget
+from textual.widgets import Button, Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from lvmtui.errors import LvmtuiError
+from lvmtui.format import plain
+
+if TYPE_CHECKING:
+    from lvmtui.phases import Phase
+    from lvmtui.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchChoice:
+    """What to launch."""
+
+    phase: str
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    """Dotted field name -> value text, of the changed fields only."""
+    note: str = ""
+
+
+class Field(Horizontal):
+    """One field of the recipe: name, value, what is allowed; what is wrong with it stands below."""
+
+    BINDINGS = [
+        Binding("down", "app.focus_next", "next", show=False),
+        Binding("up", "app.focus_previous", "previous", show=False),
+    ]
+
+    def __init__(self, dotted: str, about: str, options: Sequence[str]) -> None:
+        """
+        Args:
+            dotted: the field's name.
+            about: what it allows and what it is.
+            options: the values that it can have, where they can be listed.
+        """
+        super().__init__(classes="field")
+        self.dotted = dotted
+        self.about = about
+        self.error = ""
+        """What is said to be wrong."""
+        self._input = Input(
+            compact=True, select_on_focus=False, suggester=SuggestFromList(options) if options else None
+        )
+        self._below: Static | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(Content(self.dotted.partition(".")[2]), classes="name")
+        yield self._input
+        yield Static(Content(self.about), classes="about")
+
+    @property
+    def value(self) -> str:
+        """What is typed now."""
+        return self._input.value.strip()
+
+    def show(self, value: str) -> None:
+        """Begin with a recipe's own value."""
+        with self._input.prevent(Input.Changed):
+            self._input.value = value
+        self.judge(changed=False, error="")
+
+    def judge(self, *, changed: bool, error: str) -> None:
+        """Mark it as changed, and say under it what is wrong."""
+        self.set_class(changed, "-changed")
+        self.set_class(bool(error), "-wrong")
+        if error == self.error:
+            return
+        self.error = error
+        if self._below is not None:
+            self._below.remove()
+            self._below = None
+        if error and isinstance(self.parent, Widget):
+            self._below = Static(Content(f"✖ {error}"), classes="error")
+            self.parent.mount(self._below, after=self)
+
+
+class LaunchScreen(ModalScreen[LaunchChoice | None]):
+    """Everything before a run is started. Closes with what to launch, or None."""
+
+    CSS_PATH = "launch.tcss"
+    BINDINGS = [
+        Binding("escape", "cancel", "cancel"),
+        Binding("ctrl+enter,ctrl+l", "start", "launch", priority=True),
+    ]
+
+    def __init__(self, snapshot: Snapshot | None, phase: str | None = None) -> None:
+        """
+        Args:
+            snapshot: for the last runs of each phase.
+            phase: the phase to begin with; None: the first.
+        """
+        super().__init__()
+        self._snapshot = snapshot
+        self._wanted = phase
+        self._phases: list[Phase] = []
+        self._trouble: dict[str, str] = {}
+        """Dotted field name -> what is wrong with what is typed there."""
+
+    @property
+    def phase(self) -> Phase | None:
+        """The phase that is picked."""
+        index = self.query_one(OptionList).highlighted
+        return self._phases[index] if index is not None and index < len(self._phases) else None
+
+    def compose(self) -> ComposeResult:
+        from lvmtui.phases import all_phases
+
+        try:
+            self._phases = all_phases()
+            trouble = ""
+        except LvmtuiError as error:
+            trouble = str(error)
+        with Vertical(id="form") as form:
+            form.border_title = "Launch a run here, now"
+            form.border_subtitle = "enter launch · tab next · esc cancel"
+            with Horizontal(id="columns"):
+                names = [Option(_name(phase)) for phase in self._phases]
+                yield OptionList(*names, id="phases", markup=False, compact=True)
+                with VerticalScroll(id="right", can_focus=False):
+                    yield Static(Content(trouble), id="about")
+                    with Vertical(id="fields"):
+                        yield from _fields()
+            yield Static(id="field-help")
+            yield Static(id="takes")
+            with Horizontal(id="bottom"):
+                yield Static(id="verdict")
+                yield Button("Launch", id="start", compact=True, variant="success")
+
+    def on_mount(self) -> None:
+        phases = self.query_one(OptionList)
+        names = [phase.name for phase in self._phases]
+        if names:
+            phases.highlighted = names.index(self._wanted) if self._wanted in names else 0
+        phases.focus()
+
+    @on(OptionList.OptionHighlighted, "#phases")
+    def show_phase(self) -> None:
+        """Show the fields of the phase under the cursor."""
+        phase = self.phase
+        if phase is None:
+            return
+        self._trouble.clear()
+        about = phase.recipe.description if phase.recipe else phase.trouble
+        self.query_one("#about", Static).update(Content(plain(about)))
+        self.query_one("#fields").display = phase.recipe is not None
+        if phase.recipe is not None:
+            for place in self.query(Field):
+                place.show(phase.value(place.dotted))
+        self.query_one("#right").scroll_home(animate=False)
+        self._judge()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Say all about the field that is typed in: beside it there may be no room."""
+        place = next((node for node in event.widget.ancestors if isinstance(node, Field)), None)
+        words = f"{place.dotted}: {place.about}" if place else ""
+        self.query_one("#field-help", Static).update(Content(words), layout=False)
+
+    @on(Input.Changed)
+    def check_field(self, event: Input.Changed) -> None:
+        """Say at once whether the typed value is allowed."""
+        place = event.input.query_ancestor(Field)
+        phase = self.phase
+        if phase is None or phase.recipe is None:
+            return
+        changed = place.value != phase.value(place.dotted)
+        error = phase.error(place.dotted, place.value) if changed else ""
+        place.judge(changed=changed, error=error)
+        self._trouble.pop(place.dotted, None)
+        if error:
+            self._trouble[place.dotted] = error
+        self._judge()
+
+    def _overrides(self, phase: Phase) -> dict[str, str]:
+        return phase.changed({place.dotted: place.value for place in self.query(Field)})
+
+    def _judge(self) -> None:
+        """Show what it takes and whether it can be started."""
+        from lvmtui.phases import last_run, obstacle, what_it_takes
+
+        phase = self.phase
+        if phase is None:
+            return
+        overrides = self._overrides(phase) if phase.recipe else {}
+        problem, takes = phase.trouble, []
+        try:
+            recipe = phase.build(overrides)
+            problem = obstacle(recipe)
+            takes = what_it_takes(recipe, last_run(self._snapshot, phase.name))
+        except LvmtuiError as error:
+            problem = "; ".join(self._trouble) + " is not allowed" if self._trouble else str(error)
+        # The heights are fixed: laying out so many fields again at every key would be felt.
+        self.query_one("#takes", Static).update(Content("\n".join(takes)), layout=False)
+        verdict = self.query_one("#verdict", Static)
+        verdict.set_class(bool(problem), "-wrong")
+        if problem:
+            verdict.update(Content(f"✖ {problem}"), layout=False)
+        else:
+            words = ", ".join(f"{name} = {text or 'none'}" for name, text in overrides.items())
+            said = f"changed: {plain(words)}" if words else "as the recipe says"
+            verdict.update(Content(said), layout=False)
+        self.query_one("#start", Button).disabled = bool(problem)
+
+    @on(Input.Submitted)
+    @on(OptionList.OptionSelected)
+    @on(Button.Pressed, "#start")
+    def action_start(self) -> None:
+        """Close with what to launch, if nothing is wrong with it."""
+        phase = self.phase
+        if phase is None or self.query_one("#start", Button).disabled:
+            self.app.bell()
+            return
+        self.dismiss(LaunchChoice(phase.name, self._overrides(phase)))
+
+    def action_cancel(self) -> None:
+        """Close without launching."""
+        self.dismiss(None)
+
+
+def _name(phase: Phase) -> Text:
+    return Text(plain(phase.name)) if phase.recipe else Text.assemble(("✖ ", "red"), plain(phase.name))
+
+
+def _fields() -> Iterator[Static | Field]:
+    """The fields of a recipe with a heading over each section."""
+    from lvmtui import recipe as recipes
+
+    shown = ""
+    for dotted in recipes.field_names():
+        section = dotted.partition(".")[0]
+        if section != shown:
+            shown = section
+            about = (recipes.SECTIONS[section].__doc__ or "").strip()
+            heading = Content.assemble((section, "bold $text-primary"), f"  {about}")
+            yield Static(heading, classes="section")
+        allowed = recipes.allowed(dotted)
+        options = allowed.split(" | ") if " | " in allowed else []
+        yield Field(dotted, f"{_short(allowed)} · {recipes.field_info(dotted).description}", options)
+
+
+def _short(allowed: str) -> str:
+    """`1 <= integer <= 64` as `1 to 64`, `0.0 < number <= 10.0` as `above 0.0 to 10.0`."""
+    found = re.fullmatch(r"(\S+) (<=?) (?:integer|number) (<=?) (\S+)", allowed)
+    if found is None:
+        return allowed
+    low, above, below, high = found.groups()
+    return f"{'above ' if above == '<' else ''}{low} to {'below ' if below == '<' else ''}{high}"

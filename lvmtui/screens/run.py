@@ -1,0 +1,204 @@
+"""Everything about one run: its curves, epochs, checkpoints, recipe, evaluation, log and events."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import ClassVar, Protocol, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import ContentSwitcher, Static
+
+from lvmtui import commands
+from lvmtui.screens.base import LvmScreen
+from lvmtui.screens.export import Format, export
+from lvmtui.snapshot import RunDetail, RunView, Snapshot
+from lvmtui.store.records import MetricPoint
+from lvmtui.widgets.cells import FAINT
+from lvmtui.widgets.checkpoints_table import CheckpointsTable
+from lvmtui.widgets.curve_grid import CurveGrid
+from lvmtui.widgets.epochs_table import EpochsTable
+from lvmtui.widgets.evaluation_view import EvaluationView
+from lvmtui.widgets.events_table import EventsTable
+from lvmtui.widgets.hit_chart import why_empty
+from lvmtui.widgets.log_view import LogLines, LogView
+from lvmtui.widgets.pane_tabs import PaneTabs
+from lvmtui.widgets.recipe_view import RecipeView
+from lvmtui.widgets.run_header import RunHeader
+from lvmtui.widgets.status_bar import StatusBar
+
+
+class Tab(Protocol):
+    """What every tab's widget can do."""
+
+    def show_run(self, view: RunView, detail: RunDetail, snapshot: Snapshot) -> None:
+        """Show this run."""
+
+
+TABS: dict[str, tuple[str, type[Widget]]] = {
+    "curves": ("Curves", CurveGrid),
+    "epochs": ("Epochs", EpochsTable),
+    "checkpoints": ("Checkpoints", CheckpointsTable),
+    "recipe": ("Recipe", RecipeView),
+    "evaluation": ("Evaluation", EvaluationView),
+    "log": ("Log", LogView),
+    "events": ("Events", EventsTable),
+}
+"""Id of a tab -> its name and the widget that shows the run there."""
+
+
+HINTS = {
+    "epochs": "★ best epoch · newest first",
+    "checkpoints": "enter: compare the file's sha256 · P: promote the best",
+    "recipe": "◆ overridden at launch",
+}
+"""What is said under some tabs."""
+
+
+class RunTabs(PaneTabs):
+    """The names of the tabs."""
+
+    def render(self) -> Content:
+        parts = [
+            Content.styled(f"▸{name} ", "bold $primary") if index == self.chosen else Content(f" {name} ")
+            for index, name in enumerate(self.names)
+        ]
+        return Content(" ").join([*parts, Content.styled(" [ ] other tab", FAINT)])
+
+
+class RunScreen(LvmScreen):
+    """The run that was opened. Only the tab in front is kept up to date."""
+
+    DEFAULT_CSS = """
+    RunScreen {
+        & > ContentSwitcher { height: 1fr; }
+        & #empty { padding: 1 2; color: $text-muted; }
+        & #curve-status, & .hint { height: 1; padding: 0 1; color: $text-muted; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *commands.bindings("charts", "tabs"),
+        *(binding for binding in commands.bindings("leaderboard") if binding.id == "export"),
+    ]
+
+    def compose(self) -> ComposeResult:
+        yield StatusBar().data_bind(LvmScreen.snapshot)
+        yield RunHeader().data_bind(LvmScreen.snapshot, focused=LvmScreen.focused_run)
+        yield RunTabs([name for name, _ in TABS.values()])
+        with ContentSwitcher(initial="empty"):
+            yield Static("", id="empty", markup=False)
+            with Vertical(id="curves"):
+                yield CurveGrid().data_bind(LvmScreen.options)
+                yield Static("", id="curve-status", markup=False)
+            for name in list(TABS)[1:]:
+                with Vertical(id=name):
+                    yield TABS[name][1]()
+                    if name in HINTS:
+                        yield Static(Content(HINTS[name]), classes="hint")
+        yield from super().compose()
+
+    def on_mount(self) -> None:
+        self._update()
+
+    @property
+    def tab(self) -> str:
+        """Id of the tab that was chosen."""
+        return list(TABS)[self.query_one(RunTabs).chosen]
+
+    @property
+    def detail(self) -> RunDetail | None:
+        """What was read of the run, if it is read already."""
+        return self.snapshot.details.get(self.focused_run or 0) if self.snapshot else None
+
+    def watch_snapshot(self) -> None:
+        """Show what is new."""
+        self._update()
+
+    def watch_focused_run(self) -> None:
+        """Show another run."""
+        self._update()
+
+    @on(PaneTabs.Chosen)
+    def show_tab(self, message: PaneTabs.Chosen) -> None:
+        """Show the tab that was chosen, and give it the keys."""
+        message.stop()
+        self._update()
+        self._focus_tab()
+
+    def action_next_tab(self) -> None:
+        """Choose the tab to the right."""
+        self.query_one(RunTabs).move(1)
+
+    def action_previous_tab(self) -> None:
+        """Choose the tab to the left."""
+        self.query_one(RunTabs).move(-1)
+
+    def _update(self) -> None:
+        if not self.is_mounted:
+            return
+        view, detail, snapshot, tab = self.view, self.detail, self.snapshot, self.tab
+        switcher = self.query_one(ContentSwitcher)
+        waiting = view is None or detail is None or snapshot is None
+        if waiting or (tab == "curves" and detail is not None and not detail.series):
+            words = "This run is not in the store any more." if view is None and snapshot else ""
+            words = words or why_empty(snapshot, view, "a first value")
+            empty = self.query_one("#empty", Static)
+            if str(empty.content) != words:
+                empty.update(Content(words))
+            switcher.current = "empty"
+            return
+        came = switcher.current != tab
+        switcher.current = tab
+        shown = cast("Tab", self.query_one(TABS[tab][1]))
+        if view is not None and detail is not None and snapshot is not None:
+            shown.show_run(view, detail, snapshot)
+        if came:
+            self._focus_tab()
+
+    def _focus_tab(self) -> None:
+        """Give the keys to what is in front, unless something is being typed."""
+        if self.query_one(ContentSwitcher).current == "empty":
+            return
+        self.set_focus(self.query_one(LogLines if self.tab == "log" else TABS[self.tab][1]))
+
+    @on(CurveGrid.Changed)
+    def tell_how_drawn(self, message: CurveGrid.Changed) -> None:
+        """Say where the cursor is and how the curves are drawn."""
+        message.stop()
+        status, words = self.query_one("#curve-status", Static), self.query_one(CurveGrid).status()
+        if not (isinstance(status.content, Content) and words.is_same(status.content)):
+            status.update(words)
+
+    def action_export(self) -> None:
+        """Write the run to a file."""
+        view, detail, snapshot = self.view, self.detail, self.snapshot
+        if view is None or detail is None or snapshot is None:
+            return
+
+        def text_of(kind: Format) -> str:
+            from lvmtui.export import run_text
+
+            return run_text(
+                view,
+                snapshot.protocols,
+                kind,
+                evaluations=detail.evaluations,
+                metrics=tuple(points_of(detail)),
+                events=detail.events,
+                checkpoints=detail.checkpoints,
+            )
+
+        export(self, view.run.name, view.run.name.replace(" #", "-"), text_of)
+
+
+def points_of(detail: RunDetail) -> Iterator[MetricPoint]:
+    """The curves as single values, in the order of their keys."""
+    for key, series in sorted(detail.series.items()):
+        columns = (series.step, series.epoch, series.time, series.value)
+        for step, epoch, time, value in zip(*(column.tolist() for column in columns), strict=True):
+            yield MetricPoint(key, int(step), epoch, time, value if math.isfinite(value) else None)

@@ -1,0 +1,82 @@
+"""Two lines that stand over every tab of a run's screen: how it stands, and what its best is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from lvmtui import format as fmt
+from lvmtui.ranking import training_seconds
+from lvmtui.snapshot import GLYPHS, RunView, State
+from lvmtui.widgets.look import Ink, ink
+from lvmtui.widgets.meters import patience_meter
+from lvmtui.widgets.panel import Panel
+from lvmtui.widgets.run_summary import first_line, verdict
+
+
+class RunHeader(Panel):
+    """The run in two lines."""
+
+    DEFAULT_CSS = """
+    RunHeader { border: none; height: 2; padding: 0 1; background: $background; }
+    RunHeader.-ascii { border: none; }
+    """
+
+    def draw(self, width: int, height: int) -> Sequence[Text]:  # noqa: ARG002
+        view, colours = self.view, ink(self)
+        if view is None:
+            return [Text("reading the store…" if self.snapshot is None else "no such run", colours.muted)]
+        return [_standing(view, width, colours), _worth(view, width, colours)]
+
+
+def _standing(view: RunView, width: int, colours: Ink) -> Text:
+    run, progress = view.run, view.run.progress
+    state = "stop asked for" if view.stop_requested else view.state.value
+    line = Text.assemble(
+        (f"{GLYPHS[view.state]} {state}", colours.of_state(view.state)),
+        "  ",
+        (fmt.plain(run.name), f"bold {colours.text}".strip()),
+    )
+    for alias in view.aliases:
+        line.append(f"  ♛ {fmt.plain(alias)}", colours.warning)
+    if progress.epochs:
+        line.append(f"  ep {progress.epoch}/{progress.epochs}", colours.text)
+    if progress.patience and view.state.is_active:
+        line.append("  ").append_text(patience_meter(progress.patience_used, progress.patience, colours))
+    active = view.state is State.RUNNING
+    facts = [
+        f"{fmt.plain(run.model)} {fmt.count(run.parameters)}" if run.parameters else fmt.plain(run.model),
+        f"ctx {run.context}",
+        fmt.speed(progress.vectors_per_second) if active and progress.vectors_per_second else "",
+        fmt.duration(training_seconds(view)) if run.started else "",
+        f"seed {run.seed}",
+        fmt.plain(run.device or ""),
+    ]
+    room = width - line.cell_len - 2
+    if room > 8:
+        line.append("  ").append(fmt.joined(facts, room), colours.muted)
+    return line
+
+
+def _worth(view: RunView, width: int, colours: Ink) -> Text:
+    run, best = view.run, view.best
+    if view.state is State.LOST:
+        return Text(
+            fmt.fit(f"lost: {fmt.plain(view.lost_reason) or 'its process is gone'} · r resume", width),
+            colours.error,
+        )
+    if view.state is State.FAILED:
+        said = first_line(run.error) or "no message"
+        return Text(fmt.fit(f"failed: {said} · r resume", width), colours.error)
+    if best is None:
+        said = "queued: starts when it is its turn" if view.state is State.QUEUED else "no evaluation yet"
+        return Text(fmt.fit(said, width), colours.muted)
+    value = getattr(best, run.watch, None)
+    bounds = getattr(best, f"{run.watch}_interval", None)
+    spread = f" {fmt.plus_minus(bounds.low, bounds.high)}" if bounds else ""
+    line = Text(
+        f"best {fmt.metric_name(run.watch)} {fmt.metric_value(run.watch, value)}{spread} at ep {best.epoch}"
+    )
+    worth = verdict(view, max(0, width - line.cell_len - 3), colours)
+    return line.append("   ").append_text(worth) if worth is not None and worth.cell_len > 8 else line

@@ -1,0 +1,208 @@
+"""What the focused run is, how it does, and what that is worth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from rich.text import Text
+
+from lvmtui import format as fmt
+from lvmtui.ranking import Verdict, judge
+from lvmtui.snapshot import GLYPHS, RunView, State
+from lvmtui.store.records import Evaluation, Interval, Run
+from lvmtui.widgets.look import Ink, ink
+from lvmtui.widgets.meters import patience_meter, target_bars
+from lvmtui.widgets.panel import Panel
+
+
+class RunSummary(Panel):
+    """The focused run in words and bars, most important first."""
+
+    def heading(self) -> str:
+        view = self.view
+        if view is None:
+            return "run"
+        aliases = "".join(f" ♛ {alias}" for alias in view.aliases)
+        return f"{fmt.plain(view.run.name)}{aliases}"
+
+    def draw(self, width: int, height: int) -> Sequence[Text]:
+        colours = ink(self)
+        if self.snapshot is None:
+            return [Text("reading the store…", colours.muted)]
+        view = self.view
+        if view is None:
+            said = (
+                "Choose a run with the arrow keys." if self.snapshot.runs else "No run yet: n launches one."
+            )
+            return [Text(line, colours.muted) for line in fmt.wrap(said, width, height)]
+        return summary_lines(view, width, height, colours)
+
+
+def summary_lines(view: RunView, width: int, height: int, colours: Ink) -> list[Text]:
+    """The summary as lines of at most `width` cells. When there are too many, facts give way to results."""
+    run = view.run
+    facts = Text(fmt.joined(_facts(run), width), colours.muted)
+    lines = [*_state_lines(view, width, max(1, height - 2), colours)]
+    lines += [
+        line
+        for line in (_best(view, width), _pace(view, width, colours), verdict(view, width, colours))
+        if line
+    ]
+    lines += target_bars(
+        {key: (_score(view.best, key), goal) for key, goal in run.targets.items()}, width, colours
+    )
+    extra = [Text(line, colours.muted) for line in _more(run, width)]
+    if len(lines) < height:
+        lines.insert(0, facts)
+    return (lines + extra)[:height]
+
+
+def _facts(run: Run) -> list[str]:
+    train = _train_section(run.recipe)
+    batch, accumulation = train.get("batch"), train.get("accumulation")
+    return [
+        f"{fmt.plain(run.model)} {fmt.count(run.parameters)}" if run.parameters else fmt.plain(run.model),
+        f"ctx {run.context}",
+        f"batch {batch}×{accumulation}" if batch and accumulation else "",
+        f"lr {train['lr']:g}" if isinstance(train.get("lr"), float) else "",
+        fmt.plain(run.device or ""),
+        f"seed {run.seed}",
+    ]
+
+
+@lru_cache(maxsize=64)
+def _train_section(recipe: str) -> dict[str, Any]:
+    try:
+        section = json.loads(recipe).get("train", {})
+    except (ValueError, AttributeError):
+        return {}
+    return section if isinstance(section, dict) else {}
+
+
+def _state_lines(view: RunView, width: int, height: int, colours: Ink) -> list[Text]:
+    """The state in words, with what is wrong and the key that helps."""
+    run, state = view.run, view.state
+    words = f"{GLYPHS[state]} {state.value}"
+    colour = colours.of_state(state)
+    if state is State.FAILED:
+        lines = fmt.wrap(
+            f"{words}: {first_line(run.error) or 'no message'}", width, max(1, min(3, height - 1))
+        )
+        return [
+            *(Text(line, colour) for line in lines),
+            Text("r resume · enter, Log: the traceback", colours.muted),
+        ]
+    if state is State.LOST:
+        reason = fmt.plain(view.lost_reason) or "its process is gone"
+        lines = fmt.wrap(f"{words}: {reason} · r resume", width, max(1, min(2, height)))
+        return [Text(line, colour) for line in lines]
+    if state is State.STOPPED:
+        words += f" at epoch {run.progress.epoch} · r resume"
+    elif state is State.QUEUED:
+        words += f" since {fmt.clock(run.created)}"
+    elif view.stop_requested:
+        words += " · stop asked for"
+    elif state is State.EARLY_STOPPED:
+        words += f" at epoch {run.progress.epoch} after {run.progress.patience_used} without a gain"
+    line = Text(fmt.fit(words, width), colour)
+    meter = patience_meter(run.progress.patience_used, run.progress.patience, colours)
+    if state.is_active and len(words) + len(meter) + 13 <= width:
+        line.append(" · patience ", colours.muted)
+        line.append_text(meter)
+    return [line]
+
+
+def first_line(text: str | None) -> str:
+    """The first line that says something."""
+    return next((line.strip() for line in fmt.plain_lines(text or "") if line.strip()), "")
+
+
+def _best(view: RunView, width: int) -> Text | None:
+    """`best Hit@5 17.9 ±1.2 at ep 16 · needs >17.9`."""
+    best, run = view.best, view.run
+    if best is None:
+        return Text(fmt.fit("no evaluation yet", width)) if view.state.is_active else None
+    watch = run.watch.removeprefix("val/")
+    name = fmt.metric_name(watch)
+    spread = _interval(best, watch)
+    score = fmt.metric_value(watch, _score(best, watch))
+    around = f" {fmt.plus_minus(spread.low, spread.high)}" if spread else ""
+    parts = [
+        f"best {name} {score}{around} at ep {best.epoch}",
+        f"needs >{fmt.metric_value(watch, run.progress.value_to_beat)}"
+        if view.state.is_active and run.progress.value_to_beat is not None
+        else "",
+        f"MRR {fmt.small(best.mrr)}" if watch != "mrr" else f"Hit@5 {fmt.percent(best.hit5)}",
+    ]
+    return Text(fmt.joined(parts, width))
+
+
+def _pace(view: RunView, width: int, colours: Ink) -> Text | None:
+    """Speed and what is left at most: early stopping may end it sooner."""
+    progress = view.run.progress
+    if not view.state.is_active or progress.epoch_seconds is None:
+        return None
+    left = max(0, progress.epochs - progress.epoch)
+    patience_left = max(0, progress.patience - progress.patience_used)
+    parts = [
+        fmt.speed(progress.vectors_per_second) if progress.vectors_per_second else "",
+        f"epoch {fmt.duration(progress.epoch_seconds)}",
+        f"left ≤ {fmt.duration(left * progress.epoch_seconds)}",
+        f"early stop in {fmt.duration(patience_left * progress.epoch_seconds)} without a gain"
+        if progress.patience and patience_left < left
+        else "",
+    ]
+    return Text(fmt.joined(parts, width), colours.text)
+
+
+def verdict(view: RunView, width: int, colours: Ink) -> Text | None:
+    """What the best score is worth against the strongest baseline, plainly; None before an evaluation."""
+    best, baseline = view.best, view.baseline
+    if best is None:
+        return None
+    if baseline is None:
+        return Text(fmt.fit("? no baseline to compare with", width), colours.muted)
+    name, gained = fmt.plain(baseline.baseline or "baseline"), fmt.signed(best.hit5 - baseline.hit5)
+    result = judge(best, baseline, view.run.targets)
+    if result is Verdict.BELOW:
+        said, colour = (
+            (f"✖ below its baseline {name} ({gained})", f"✖ below {name} ({gained})"),
+            colours.error,
+        )
+    elif result is Verdict.UNDER:
+        said = (f"▽ below its baseline {name} ({gained}), within noise", f"▽ below {name} ({gained})")
+        colour = colours.warning
+    elif result is Verdict.NOISE:
+        said = (f"≈ within noise of its baseline {name} ({gained})", f"≈ within noise of {name} ({gained})")
+        colour = colours.warning
+    else:
+        above = f"✔ above {name} ({gained})"
+        reached = f" · {result.value}" if result in (Verdict.EXCEEDS, Verdict.MEETS) else ""
+        said, colour = (above + reached, above), colours.success
+    fitting = next((words for words in said if len(words) <= width), said[-1])
+    return Text(fmt.fit(fitting, width), colour)
+
+
+def _score(evaluation: Evaluation | None, metric: str) -> float | None:
+    value = getattr(evaluation, metric.removeprefix("val/"), None)
+    return value if isinstance(value, float) else None
+
+
+def _interval(evaluation: Evaluation, metric: str) -> Interval | None:
+    value = getattr(evaluation, f"{metric}_interval", None)
+    return value if isinstance(value, Interval) else None
+
+
+def _more(run: Run, width: int) -> list[str]:
+    """Lesser facts, for when there is room."""
+    changed = ", ".join(f"{key}={value}" for key, value in run.overrides.items())
+    lines = [
+        f"changed: {fmt.plain(changed)}" if changed else "",
+        f"note: {fmt.plain(run.note)}" if run.note else "",
+        f"tags: {fmt.plain(run.tags)}" if run.tags else "",
+        f"{fmt.plain(run.data)} · started {fmt.stamp(run.started or run.created)}",
+    ]
+    return [fmt.fit(line, width) for line in lines if line]

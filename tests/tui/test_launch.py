@@ -1,0 +1,188 @@
+"""The launch form, by keyboard."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Button, Input, OptionList
+
+from lvmtui.app import LvmtuiApp
+from lvmtui.phases import all_phases, as_text, last_run, what_it_takes
+from lvmtui.recipe import field_names
+from lvmtui.screens.dashboard import DashboardScreen
+from lvmtui.screens.launch import Field, LaunchScreen
+from lvmtui.store.database import Database
+from tests.tui.driving import opened, text, until
+from tests.tui.stores import new_run
+
+PHASE = """
+description = "a phase of the tests"
+[data]
+context = 10
+[train]
+lr = 0.002
+[targets]
+hit5 = 0.2
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a phase of its own and a broken one."""
+    phases = tmp_path / "phases"
+    phases.mkdir()
+    (phases / "mine.toml").write_text(PHASE)
+    (phases / "broken.toml").write_text("[train]\nlr = -1\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, str]]]:
+    """What would have been launched."""
+    calls: list[tuple[str, dict[str, str]]] = []
+
+    def record(_: LvmtuiApp, phase: str, overrides: Mapping[str, str], note: str = "") -> None:
+        calls.append((phase, dict(overrides)))
+
+    monkeypatch.setattr(LvmtuiApp, "start_run", record)
+    return calls
+
+
+async def on_form(app: LvmtuiApp, pilot: Pilot[Any], phase: str = "mine") -> LaunchScreen:
+    app.launch_phase(phase)
+    await until(pilot, lambda: isinstance(app.screen, LaunchScreen) and app.screen.query(Field))
+    screen = app.screen
+    assert isinstance(screen, LaunchScreen)
+    await until(pilot, lambda: screen.phase is not None and screen.phase.name == phase)
+    assert len(screen.query(Field)) == len(field_names())
+    await pilot.pause()
+    return screen
+
+
+def field(screen: LaunchScreen, dotted: str) -> Field:
+    return next(place for place in screen.query(Field) if place.dotted == dotted)
+
+
+async def type_into(pilot: Pilot[Any], place: Field, value: str) -> None:
+    line = place.query_one(Input)
+    line.focus()
+    await pilot.pause()
+    await pilot.press("end", *["backspace"] * len(line.value), *value)
+    await pilot.pause()
+
+
+async def test_only_what_was_changed_is_overridden(project: Path, launched: list[Any]) -> None:
+    async with opened(project / "runs.db", size=(80, 24)) as (app, pilot):
+        screen = await on_form(app, pilot)
+        assert "a phase of the tests" in text(app)
+        assert field(screen, "train.lr").value == "0.002"
+        await type_into(pilot, field(screen, "train.lr"), "5e-4")
+        await type_into(pilot, field(screen, "data.context"), "20")
+        await type_into(pilot, field(screen, "data.context"), "10")
+        await type_into(pilot, field(screen, "targets.hit5"), "")
+        assert "changed: train.lr = 5e-4, targets.hit5 = none" in text(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: launched)
+    assert launched == [("mine", {"train.lr": "5e-4", "targets.hit5": ""})]
+
+
+async def test_a_wrong_value_is_said_under_its_field_and_not_launched(
+    project: Path, launched: list[Any]
+) -> None:
+    async with opened(project / "runs.db") as (app, pilot):
+        screen = await on_form(app, pilot)
+        await type_into(pilot, field(screen, "train.lr"), "11")
+        assert field(screen, "train.lr").has_class("-wrong")
+        assert "train.lr is: 0.0 < number <= 10.0" in text(app)
+        await type_into(pilot, field(screen, "model.name"), "grv")
+        assert "Did you mean gru?" in text(app)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert app.screen is screen
+        await type_into(pilot, field(screen, "train.lr"), "0.002")
+        assert not field(screen, "train.lr").has_class("-wrong")
+        await type_into(pilot, field(screen, "model.name"), "gru")
+        assert not screen.query_one("#start", Button).disabled
+    assert not launched
+
+
+async def test_values_that_do_not_go_together_are_refused(project: Path, launched: list[Any]) -> None:
+    async with opened(project / "runs.db") as (app, pilot):
+        screen = await on_form(app, pilot)
+        await type_into(pilot, field(screen, "loss.name"), "published")
+        await type_into(pilot, field(screen, "train.batch"), "1")
+        assert "needs train.batch of at least 2" in text(app)
+        assert screen.query_one("#start", Button).disabled
+
+
+async def test_missing_data_is_said_before_launching(project: Path, launched: list[Any]) -> None:
+    async with opened(project / "runs.db") as (app, pilot):
+        screen = await on_form(app, pilot)
+        await type_into(pilot, field(screen, "data.path"), "nowhere")
+        assert "the vector set nowhere does not exist" in text(app)
+        assert screen.query_one("#start", Button).disabled
+
+
+async def test_keyboard_alone(project: Path, launched: list[Any]) -> None:
+    async with opened(project / "runs.db", size=(80, 24)) as (app, pilot):
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(app.screen, LaunchScreen) and app.screen.query(Field))
+        await pilot.press("end")
+        names = [phase.name for phase in all_phases()]
+        screen = app.screen
+        assert isinstance(screen, LaunchScreen)
+        await until(pilot, lambda: screen.phase and screen.phase.name == names[-1])
+        await pilot.pause()
+        await pilot.press("tab")
+        assert isinstance(app.focused, Input)
+        assert app.focused is field(screen, "data.path").query_one(Input)
+        await pilot.press("down", "down")
+        assert app.focused is field(screen, "data.stride").query_one(Input)
+        await pilot.press("up")
+        assert app.focused is field(screen, "data.context").query_one(Input)
+        assert "data.context: 1 to 100000 · vectors before the predicted one" in text(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, DashboardScreen))
+    assert not launched
+
+
+async def test_a_broken_recipe_is_shown_as_such(project: Path, launched: list[Any]) -> None:
+    async with opened(project / "runs.db") as (app, pilot):
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(app.screen, LaunchScreen))
+        screen = app.screen
+        assert isinstance(screen, LaunchScreen)
+        names = [phase.name for phase in all_phases()]
+        screen.query_one(OptionList).highlighted = names.index("broken")
+        await until(pilot, lambda: "train.lr = -1 is not allowed" in text(app))
+        await pilot.press("enter")
+        await pilot.pause()
+        assert app.screen is screen
+    assert not launched
+
+
+async def test_the_last_run_of_the_phase_tells_what_it_takes(project: Path) -> None:
+    database = Database.open(project / "runs.db")
+    new_run(database, "mine").start().train(4)
+    async with opened(project / "runs.db") as (app, pilot):
+        await on_form(app, pilot)
+        assert "last: mine #1, running, Hit@5 11." in text(app)
+        assert "11.3M parameters" in text(app)
+        phase = next(phase for phase in all_phases() if phase.name == "mine")
+        assert phase.recipe is not None
+        assert last_run(app.snapshot, "other") is None
+        assert "not known" in what_it_takes(phase.recipe, None)[-1]
+    database.close()
+
+
+def test_every_shipped_recipe_survives_its_own_texts(tmp_path: Path) -> None:
+    for phase in all_phases():
+        assert phase.recipe is not None, phase.trouble
+        texts = {dotted: phase.value(dotted) for dotted in field_names()}
+        assert phase.changed(texts) == {}
+        assert phase.build(texts) == phase.recipe
+    assert as_text(None) == ""
+    assert as_text(True) == "true"

@@ -1,0 +1,148 @@
+"""The tabs of a run's screen that are views of their own: log, recipe, checkpoints, evaluation."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+from textual.widgets import Input
+
+from lvmtui.snapshot import Snapshot
+from lvmtui.widgets.checkpoints_table import CheckpointsTable
+from lvmtui.widgets.evaluation_view import EvaluationView, protocol_words
+from lvmtui.widgets.log_view import LogLines, LogView, dropped
+from lvmtui.widgets.recipe_view import Reference, recipe_lines
+from tests.tui import snapshots
+from tests.tui.bench import Bench, shown, until
+
+
+async def opened(bench: Bench, tab: int) -> None:
+    for _ in range(tab):
+        await bench.pilot.press("right_square_bracket")
+    await bench.pilot.pause()
+
+
+async def test_search_in_log_goes_from_match_to_match() -> None:
+    async with Bench.run_screen() as bench:
+        await opened(bench, 5)
+        await bench.pilot.press("slash", *"ep 1")
+        lines = bench.screen.query_one(LogLines)
+        assert bench.screen.query_one("#log-search", Input).value == "ep 1"
+        assert [lines.text[i][9:14] for i in lines.matches][:2] == ["ep 1 ", "ep 10"]
+        assert lines.current == lines.matches[-1]
+        await bench.pilot.press("up")
+        assert lines.current == lines.matches[-2]
+        await bench.pilot.press("escape")
+        assert not bench.screen.query_one(LogView).has_class("-searching")
+        assert not lines.matches
+        assert bench.screen.focused is lines
+
+
+async def test_log_is_followed_only_from_its_end() -> None:
+    base = snapshots.snapshot()
+    long = replace(base.details[17], log=tuple(f"line {i}" for i in range(200)))
+    async with Bench.run_screen(with_detail(base, long)) as bench:
+        await opened(bench, 5)
+        lines = bench.screen.query_one(LogLines)
+        assert lines.follows
+        assert "line 199" in shown(lines)
+        more = replace(long, log=(*long.log[3:], "line 200", "line 201", "line 202"))
+        await bench.give(with_detail(base, more))
+        await bench.pilot.pause()
+        assert "line 202" in shown(lines)
+        await bench.pilot.press("g")
+        await bench.pilot.press("j", "j", "j", "j", "j")
+        top = shown(lines).splitlines()[0]
+        assert top == "line 8"
+        await bench.give(with_detail(base, replace(more, log=(*more.log[2:], "line 203", "line 204"))))
+        await bench.pilot.pause()
+        assert shown(lines).splitlines()[0] == top
+        assert not lines.follows
+
+
+def with_detail(base: Snapshot, detail: object) -> Snapshot:
+    return replace(base, details={17: detail})  # type: ignore[dict-item]
+
+
+def test_dropped_lines_are_counted() -> None:
+    assert dropped(("a", "b", "c"), ("a", "b", "c", "d")) == 0
+    assert dropped(("a", "b", "c"), ("b", "c", "d")) == 1
+    assert dropped(("a", "b"), ("x",)) == 2
+    assert dropped((), ("x",)) == 0
+
+
+def test_recipe_says_what_was_overridden_and_what_it_was() -> None:
+    run = snapshots.run(7, "brown-1", 0.2, train__lr="0.0005")
+    reference = Reference({"train.lr": "0.0001", "data.path": '"demo"'}, {"train.lr": "peak learning rate"})
+    lines = {line.key: line for line in recipe_lines(run, reference)}
+    assert lines["train.lr"].cells["was"].plain == "◆ overridden, was 0.0001"
+    assert lines["train.lr"].cells["value"].plain == "0.0005"
+    assert lines["data.path"].cells["was"].plain == 'the phase now says "demo"'
+    assert lines["train.clip"].cells["was"].plain == ""
+    broken = recipe_lines(replace(run, recipe="{"), None)
+    assert broken[0].heading is not None
+    assert "not readable" in broken[0].heading.plain
+
+
+async def test_recipe_reads_the_phase_in_a_thread() -> None:
+    async with Bench.run_screen() as bench:
+        await opened(bench, 3)
+        from lvmtui.widgets.recipe_view import RecipeView
+
+        view = bench.screen.query_one(RecipeView)
+        await until(
+            lambda: (
+                "folder of a vector set"
+                in "".join(c.plain for line in view.lines for c in line.cells.values())
+            )
+        )
+        text = shown(view)
+        assert "[data]" in text
+        assert '"wikitext2"' in text
+        assert text.index("[data]") < text.index("[model]")
+
+
+async def test_checkpoint_files_are_compared_on_demand(tmp_path: Path) -> None:
+    base = snapshots.snapshot()
+    good = tmp_path / "good.safetensors"
+    good.write_bytes(b"weights")
+    (tmp_path / "bad.safetensors").write_bytes(b"other")
+    best, last = base.details[17].checkpoints
+    sha256 = hashlib.sha256(b"weights").hexdigest()
+    checkpoints = (
+        replace(best, path="good.safetensors", sha256=sha256),
+        replace(last, path="bad.safetensors", sha256=sha256),
+        replace(last, path="gone.safetensors", id=999, is_last=False),
+    )
+    taken = replace(base, store=str(tmp_path / "runs.db"))
+    async with Bench.run_screen(
+        with_detail(taken, replace(base.details[17], checkpoints=checkpoints))
+    ) as bench:
+        await opened(bench, 2)
+        table = bench.screen.query_one(CheckpointsTable)
+        assert shown(table).count("not checked") == 3
+        await bench.pilot.press("enter", "down", "enter", "down", "enter")
+        await until(lambda: "not checked" not in shown(table) and "checking" not in shown(table))
+        text = shown(table)
+        assert "✖ missing" in text
+        assert "✖ damaged" in text
+        assert "✔ as recorded" in text
+        assert "★ best" in text
+
+
+async def test_any_k_can_be_read() -> None:
+    async with Bench.run_screen() as bench:
+        await opened(bench, 4)
+        view = bench.screen.query_one(EvaluationView)
+        assert view.k == 5
+        assert "Hit@5 17.9 ─ best baseline 11.8 ─ gain +6.1" in view._said()
+        await bench.pilot.press("right", "right")
+        assert view.k == 7
+        assert "Hit@7 20.3" in view._said()
+
+
+def test_protocol_in_words() -> None:
+    words = " ".join(protocol_words(snapshots.protocol(), snapshots.evaluation(0.1)))
+    assert "4 109 queries in 61 documents" in words
+    assert "1.3 % of the targets have a near duplicate (cosine above 0.98)" in words
+    assert "Ties count against the model" in words
+    assert "bootstrap over documents" in words
