@@ -51,7 +51,7 @@ class TfidfSvd:
         try:
             from sklearn.decomposition import TruncatedSVD
             from sklearn.feature_extraction.text import TfidfVectorizer
-            from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+            from threadpoolctl import threadpool_limits
         except ModuleNotFoundError as error:
             raise MissingDependency(
                 "the encoder tfidf-svd needs scikit-learn, which is not installed",

@@ -1,0 +1,341 @@
+"""The training loop: epochs of optimiser steps, an evaluation and a checkpoint after each, early stopping.
+
+A run stopped or killed at any point goes on from its last checkpoint as if nothing had happened: order,
+negatives and rates are pure functions of seed and step, and everything else is in the checkpoint.
+"""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from engine import checkpoint
+from engine.control import Outcome, StopFlag
+from engine.data.windows import Windows
+from engine.evaluate import Judge
+from engine.learner import Learner, StepResult
+from engine.reporter import Reporter, log
+from engine.stopping import EarlyStopping
+from engine.validate import score_name, validate, verdict
+from lvmtui.errors import CheckpointError, TrainingError
+from lvmtui.recipe import Recipe
+from lvmtui.store.lifecycle import Result
+from lvmtui.store.records import (
+    Checkpoint,
+    EpochReport,
+    Evaluation,
+    Event,
+    MetricPoint,
+    Progress,
+    Run,
+    Severity,
+)
+from lvmtui.store.writer import Writer
+
+NON_FINITE_LIMIT = 3
+"""Steps in a row without a finite gradient after which training fails."""
+_SMOOTHING = 0.9
+
+
+@dataclass
+class Position:
+    """Where training stands: saved with every checkpoint."""
+
+    epoch: int = 0
+    """Epochs finished."""
+    step_in_epoch: int = 0
+    """Optimiser steps done of the running epoch."""
+    step: int = 0
+    """Optimiser steps done."""
+    loss_sum: float = 0.0
+    """Of the running epoch, over windows."""
+    windows: int = 0
+    """Windows in `loss_sum`."""
+    seconds: float = 0.0
+    """Spent training in the running epoch."""
+    non_finite: int = 0
+    """Steps skipped in a row."""
+    saved_best: float | None = None
+    """The watched metric of the checkpoint marked best."""
+    epoch_seconds: float | None = None
+    """What the last finished epoch took."""
+
+
+class Trainer:
+    """Trains one run to its end.
+
+    Args:
+        run: the run in the store.
+        root: the store's folder, which checkpoint paths are relative to.
+        identity: what a resume compares (recipe, data, protocol, device, versions); saved with checkpoints.
+        baselines: the baselines' evaluations under the judge's protocol.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        recipe: Recipe,
+        learner: Learner,
+        windows: Windows,
+        judge: Judge,
+        *,
+        baselines: Sequence[Evaluation],
+        identity: Mapping[str, Any],
+        root: Path,
+        reporter: Reporter,
+        flag: StopFlag,
+    ) -> None:
+        self.run = run
+        self.recipe = recipe
+        self.learner = learner
+        self.windows = windows
+        self.judge = judge
+        self.baselines = baselines
+        self.identity = identity
+        self.root = root
+        self.reporter = reporter
+        self.flag = flag
+        self.position = Position()
+        self.stopping = EarlyStopping(
+            patience=recipe.stop.patience,
+            min_delta=recipe.stop.min_delta,
+            min_steps=recipe.stop.min_steps,
+        )
+        self.per_step = recipe.train.batch * recipe.train.accumulation
+        self.steps_per_epoch = math.ceil(len(windows) / self.per_step)
+        self.best: Evaluation | None = None
+        """The evaluation with the highest value of the watched metric."""
+        self._saved_step: int | None = None
+        self._measured: tuple[int, float] | None = None
+        self._speed: float | None = None
+
+    def train(self) -> Outcome:
+        """Train until the last epoch, the end of patience, or a stop.
+
+        Raises:
+            TrainingError: the loss is not finite any more.
+            OwnershipLost: the run is another process's now.
+        """
+        epochs = self.recipe.train.epochs
+        while self.position.epoch < epochs and not self.stopping.exhausted:
+            if not self._train_epoch():
+                return self._stopped()
+            self._end_epoch()
+        summary = verdict(self.best, self.baselines, self.recipe.stop.metric)
+        if self.position.epoch >= epochs:
+            return Outcome(Result.COMPLETED, f"completed {epochs} epochs; {summary}")
+        reason = f"no gain in {self.stopping.used} evaluations"
+        return Outcome(Result.EARLY_STOPPED, f"early stopped: {reason}; {summary}")
+
+    def progress(self) -> Progress:
+        """How far the run has come."""
+        return Progress(
+            epoch=self.position.epoch,
+            epochs=self.recipe.train.epochs,
+            step=self.position.step,
+            steps=self.recipe.train.epochs * self.steps_per_epoch,
+            vectors_per_second=self._speed,
+            epoch_seconds=self.position.epoch_seconds,
+            patience_used=self.stopping.used,
+            patience=self.stopping.patience,
+            best_value=self.stopping.best,
+            best_epoch=self.stopping.best_epoch,
+            value_to_beat=self.stopping.value_to_beat,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that going on exactly needs."""
+        return {
+            "identity": dict(self.identity),
+            "position": asdict(self.position),
+            "stopping": self.stopping.state_dict(),
+            "learner": self.learner.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        self.position = Position(**state["position"])
+        self.stopping.load_state_dict(state["stopping"])
+        self.learner.load_state_dict(state["learner"])
+        self._saved_step = self.position.step
+
+    def _train_epoch(self) -> bool:
+        """Do what is left of the running epoch's steps.
+
+        Returns:
+            False if a stop was asked for before the last of them.
+        """
+        position = self.position
+        order = self.windows.order(position.epoch)
+        while position.step_in_epoch < self.steps_per_epoch:
+            self.reporter.check()
+            if self.flag.is_set():
+                return False
+            begin = position.step_in_epoch * self.per_step
+            starts = order[begin : begin + self.per_step]
+            before = time.perf_counter()
+            result = self.learner.step(starts, position.step)
+            seconds = time.perf_counter() - before
+            self._count(result, len(starts), seconds)
+        return True
+
+    def _count(self, result: StepResult, windows: int, seconds: float) -> None:
+        """Take note of a step, and report it."""
+        position = self.position
+        position.step += 1
+        position.step_in_epoch += 1
+        position.seconds += seconds
+        speed = windows * self.recipe.data.context / seconds
+        self._speed = speed if self._speed is None else _SMOOTHING * self._speed + (1 - _SMOOTHING) * speed
+        values = {
+            "train/loss": result.loss,
+            "train/lr": result.rate,
+            "train/grad_norm": result.grad_norm,
+            "train/vectors_per_second": speed,
+        }
+        if result.temperature is not None:
+            values["train/temperature"] = result.temperature
+        self.reporter.metrics(self._points(values), self.progress())
+        if result.finite:
+            position.loss_sum += result.loss * windows
+            position.windows += windows
+            position.non_finite = 0
+        else:
+            self._skipped(result)
+
+    def _skipped(self, result: StepResult) -> None:
+        """A step whose loss or gradient was NaN or infinite has changed nothing; too many of them end it."""
+        position = self.position
+        position.non_finite += 1
+        where = f"epoch {position.epoch + 1}, step {position.step}"
+        self.reporter.event(
+            "nan_loss",
+            f"loss {result.loss}, gradient norm {result.grad_norm} at {where}: the step was skipped",
+            Severity.WARN,
+            {"epoch": position.epoch + 1, "step": position.step, "in_a_row": position.non_finite},
+        )
+        if position.non_finite >= NON_FINITE_LIMIT:
+            raise TrainingError(
+                f"training diverged: {NON_FINITE_LIMIT} steps in a row had no finite gradient, up to {where}",
+                "Launch the phase again with a lower train.lr, a longer warm-up or a smaller train.clip.",
+            )
+
+    def _points(self, values: Mapping[str, float]) -> tuple[MetricPoint, ...]:
+        now, step = time.time(), self.position.step
+        epoch = step / self.steps_per_epoch
+        return tuple(MetricPoint(key, step, epoch, now, value) for key, value in values.items())
+
+    def _end_epoch(self) -> None:
+        """Evaluate, save, report: the store gets all of it in one transaction."""
+        position = self.position
+        position.epoch += 1
+        values = {"epoch/train_loss": position.loss_sum / max(1, position.windows)}
+        before = time.perf_counter()
+        evaluation = self._evaluate()
+        position.epoch_seconds = position.seconds + time.perf_counter() - before
+        values["epoch/seconds"] = position.epoch_seconds
+        value, gain = None, False
+        if evaluation is not None:
+            value = float(getattr(evaluation, self.recipe.stop.metric))
+            gain = self.stopping.update(value, epoch=position.epoch, step=position.step)
+            self._measured = (position.step, value)
+            self.best = evaluation if gain else self.best
+            values |= _scores(evaluation)
+        position.step_in_epoch = position.windows = 0
+        position.loss_sum = position.seconds = 0.0
+        saved, events = self._save()
+        if gain:
+            name = score_name(self.recipe.stop.metric)
+            message = f"new best: {name} {100 * (value or 0):.2f} at epoch {position.epoch}"
+            events.append(Event("best", message, time.time(), evidence={"epoch": position.epoch}))
+        report = EpochReport(self.progress(), self._points(values), evaluation, saved, tuple(events))
+        self.reporter.epoch(report)
+        self.reporter.submit(self._remove_superseded)
+        self._log_epoch(value, gain)
+
+    def _evaluate(self) -> Evaluation | None:
+        """Judge the model, if this epoch is one to judge."""
+        epoch = self.position.epoch
+        if epoch % self.recipe.evaluate.every and epoch < self.recipe.train.epochs:
+            return None
+        return validate(self.learner, self.judge, self.recipe, epoch=epoch, step=self.position.step)
+
+    def _save(self) -> tuple[Checkpoint | None, list[Event]]:
+        """Write a checkpoint of this moment.
+
+        Returns:
+            The row for the file, or None and an event saying why there is no file.
+        """
+        position = self.position
+        step, measured = self._measured or (None, None)
+        value = measured if step == position.step else None
+        kept = position.saved_best
+        best = value is not None and (kept is None or value > kept)
+        position.saved_best = value if best else kept
+        path = checkpoint.checkpoint_path(self.root / self.run.folder / "checkpoints", position.step)
+        try:
+            written = checkpoint.save(path, self.state_dict())
+        except CheckpointError as error:
+            position.saved_best = kept
+            log.error("%s", error)
+            return None, [Event("checkpoint_failed", str(error), time.time(), Severity.ERROR)]
+        self._saved_step = position.step
+        row = Checkpoint(
+            path=str(path.relative_to(self.root)),
+            epoch=position.epoch,
+            step=position.step,
+            time=time.time(),
+            sha256=written.sha256,
+            size=written.size,
+            is_best=best,
+            is_last=True,
+            value=value,
+        )
+        return row, []
+
+    def _remove_superseded(self, writer: Writer) -> None:
+        """Drop the files that are neither best nor last any more, once the newer one's row is committed."""
+        superseded = writer.superseded_checkpoints()
+        if superseded:
+            writer.forget_checkpoints([row.id for row in superseded])
+        for row in superseded:
+            (self.root / row.path).unlink(missing_ok=True)
+
+    def _stopped(self) -> Outcome:
+        """Keep what was done since the last checkpoint."""
+        position = self.position
+        if position.step not in {0, self._saved_step}:
+            saved, events = self._save()
+            self.reporter.epoch(EpochReport(self.progress(), checkpoint=saved, events=tuple(events)))
+            self.reporter.submit(self._remove_superseded)
+        where = f"epoch {position.epoch + 1}, step {position.step}"
+        return Outcome(Result.STOPPED, f"stopped by {self.flag.reason} in {where}; it can be resumed")
+
+    def _log_epoch(self, value: float | None, gain: bool) -> None:
+        """The line of the log that tells of an epoch."""
+        stopping, epoch = self.stopping, self.position.epoch
+        if value is None or stopping.best is None:
+            log.info("ep %d not evaluated", epoch)
+            return
+        name = f"ep {epoch} {score_name(self.recipe.stop.metric)} {100 * value:.2f}"
+        if gain:
+            log.info("%s · new best", name)
+            return
+        best = f"best {100 * stopping.best:.2f} at {stopping.best_epoch}"
+        log.info("%s (%s) · no gain %d/%d", name, best, stopping.used, stopping.patience)
+
+
+def _scores(evaluation: Evaluation) -> dict[str, float]:
+    """An evaluation as metrics."""
+    values = {
+        "val/loss": evaluation.loss,
+        "val/hit1": evaluation.hit1,
+        "val/hit5": evaluation.hit5,
+        "val/hit10": evaluation.hit10,
+        "val/mrr": evaluation.mrr,
+        "val/cosine": evaluation.cosine,
+        "val/copyness": evaluation.copyness,
+    }
+    return {key: value for key, value in values.items() if value is not None}
