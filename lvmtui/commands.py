@@ -112,6 +112,14 @@ COMMANDS: tuple[Command, ...] = (
         scope="filter",
     ),
     Command("sort", ("s",), "sort", "sort by the next column", "Look", scope="sort"),
+    Command(
+        "attention",
+        ("exclamation_mark",),
+        "attention",
+        "show only what needs attention: lost, failed, stopping, below its baseline",
+        "Look",
+        scope="attention",
+    ),
     Command("group", ("p",), "by phase", "group by phase (leaderboard)", "Look", scope="leaderboard"),
     Command(
         "diff",

@@ -36,6 +36,8 @@ class ViewOptions:
     """Only runs whose name fits; empty: all."""
     filter_is_regex: bool = False
     """The filter is a regular expression, not a glob."""
+    attention: bool = False
+    """Only runs that need attention."""
     log_y: bool = False
     smoothing: float = 0.0
     """Weight of the past in the exponential smoothing, 0 to 1."""
@@ -54,8 +56,6 @@ class Config:
     """Name of a theme; empty: the one used last, or the default."""
     ascii: bool = False
     """Draw with ASCII characters only."""
-    store: str = ""
-    """The run store; `--store` and LVMTUI_STORE win."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """Command id -> comma-separated keys."""
 
@@ -93,7 +93,7 @@ def load_config(path: Path | None = None, *, commands: Iterable[str] = ()) -> Co
 
 
 def _checked(values: dict[str, Any], file: Path, commands: list[str]) -> Config:
-    kinds: dict[str, type] = {"theme": str, "ascii": bool, "store": str, "keys": dict}
+    kinds: dict[str, type] = {"theme": str, "ascii": bool, "keys": dict}
     words = {str: "a text", bool: "true or false", dict: "a table"}
     for name, value in values.items():
         if name not in kinds:

@@ -21,9 +21,9 @@ def test_no_file_means_the_defaults(file: Path) -> None:
 
 
 def test_everything_is_read(file: Path) -> None:
-    file.write_text('theme = "paper"\nascii = true\nstore = "x.db"\n[keys]\nlaunch = "L,f2"\n')
+    file.write_text('theme = "paper"\nascii = true\n[keys]\nlaunch = "L,f2"\n')
     config = load_config(file, commands=["launch"])
-    assert config == Config(theme="paper", ascii=True, store="x.db", keys={"launch": "L,f2"})
+    assert config == Config(theme="paper", ascii=True, keys={"launch": "L,f2"})
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,9 @@ class DashboardScreen(LvmScreen):
     AUTO_FOCUS = "RunTable"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]
-    BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings("filter", "sort", "charts", "tabs")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *commands.bindings("filter", "sort", "attention", "charts", "tabs")
+    ]
 
     def compose(self) -> ComposeResult:
         yield self._bind(StatusBar())
@@ -107,6 +109,10 @@ class DashboardScreen(LvmScreen):
     def action_sort(self) -> None:
         """Sort the runs by the next column."""
         self.query_one(RunList).action_sort()
+
+    def action_attention(self) -> None:
+        """Show only runs that need attention, or all again."""
+        self.query_one(RunList).action_attention()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Tabs are there only where panes take turns."""

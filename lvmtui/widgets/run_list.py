@@ -96,7 +96,7 @@ class RunList(Vertical):
     RunList.-empty #no-runs { display: block; }
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings("filter", "sort")]
+    BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings("filter", "sort", "attention")]
 
     snapshot: reactive[Snapshot | None] = reactive[Snapshot | None](None, repaint=False)
     focused: reactive[int | None] = reactive[int | None](None, repaint=False)
@@ -162,6 +162,10 @@ class RunList(Vertical):
         following = RUN_SORTS[(now + 1) % len(RUN_SORTS)]
         self.post_message(OptionsChanged(replace(self.options, sort=following)))
 
+    def action_attention(self) -> None:
+        """Show only runs that need attention, or all again."""
+        self.post_message(OptionsChanged(replace(self.options, attention=not self.options.attention)))
+
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
         event.stop()
         run_id = self.table.run_at_cursor
@@ -195,11 +199,11 @@ class RunList(Vertical):
         """Title, filter problem and empty state; only what differs is painted."""
         options, snapshot = self.options, self.snapshot
         total = len(snapshot.runs) if snapshot else 0
+        limits = ["! attention"] if options.attention else []
         if options.filter:
-            kind = "regex" if options.filter_is_regex else "glob"
-            title = f"Runs {shown}/{total}  ({kind}: {fmt.plain(options.filter)} · s sort: {options.sort})"
-        else:
-            title = f"Runs  (/ filter · s sort: {options.sort})"
+            limits.append(f"{'regex' if options.filter_is_regex else 'glob'}: {fmt.plain(options.filter)}")
+        count = f"Runs {shown}/{total}" if limits else "Runs"
+        title = f"{count}  ({' · '.join(limits or ['/ filter'])} · s sort: {options.sort})"
         if (title, problem) != (self._title, self.border_subtitle or ""):
             self._title = title
             self.border_title = Content(title)
@@ -208,12 +212,12 @@ class RunList(Vertical):
             empty = "reading the store…"
         elif not total:
             empty = NO_RUNS
+        elif shown:
+            empty = ""
+        elif options.attention:
+            empty = "Nothing needs attention. ! shows all runs again."
         else:
-            empty = (
-                ""
-                if shown
-                else f"No run fits {fmt.plain(options.filter)!r}: / changes the filter, esc in it clears it."
-            )
+            empty = f"No run fits {fmt.plain(options.filter)!r}: / changes the filter, esc in it clears it."
         if empty != self._empty:
             self._empty = empty
             self.query_one("#no-runs", Static).update(Content(empty))

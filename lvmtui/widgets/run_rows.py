@@ -12,6 +12,7 @@ from rich.text import Text
 from lvmtui import format as fmt
 from lvmtui.config import ViewOptions
 from lvmtui.figure import ASCII_MARKERS, MARKERS
+from lvmtui.ranking import Verdict, judge
 from lvmtui.snapshot import GLYPHS, RunView, State
 from lvmtui.widgets.look import Ink
 from lvmtui.widgets.meters import patience_meter
@@ -43,12 +44,20 @@ class Column:
 
 
 def chosen(views: Sequence[RunView], options: ViewOptions) -> tuple[list[RunView], str]:
-    """The runs that the filter lets through, sorted; and what is wrong with the filter, if anything.
+    """The runs that filter and `!` let through, sorted; and what is wrong with the filter, if anything.
 
     A filter fits a run's name, state, model, tags or note. A glob without wildcards fits anywhere in them.
     """
     fits, problem = _matcher(options)
-    return sorted((view for view in views if fits(view)), key=_sort_key(options.sort)), problem
+    shown = [view for view in views if fits(view) and (not options.attention or needs_attention(view))]
+    return sorted(shown, key=_sort_key(options.sort)), problem
+
+
+def needs_attention(view: RunView) -> bool:
+    """Whether somebody should look: lost, failed, on its way to a stop, or clearly below its baseline."""
+    if view.state in {State.LOST, State.FAILED, State.STOPPING} or view.stop_requested:
+        return True
+    return view.best is not None and judge(view.best, view.baseline, view.run.targets) is Verdict.BELOW
 
 
 def _matcher(options: ViewOptions) -> tuple[Callable[[RunView], bool], str]:

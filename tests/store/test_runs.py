@@ -213,9 +213,7 @@ def test_lost_runs_can_be_resumed_and_finished_ones_cannot(database: Database, s
         control.requeue(running.id)
 
 
-def test_a_run_taken_up_again_is_not_lost_by_an_old_observation(
-    database: Database, started: Started
-) -> None:
+def test_a_run_taken_up_again_is_not_lost_by_an_old_observation(database: Database, started: Started) -> None:
     control = Controller(database)
     seen, writer = started()
     control.mark_lost(seen, "process 1 is gone")

@@ -24,6 +24,7 @@ from lvmtui.widgets.log_tail import LogTail
 from lvmtui.widgets.loss_chart import LossChart
 from lvmtui.widgets.panel import Panel
 from lvmtui.widgets.run_list import RunList
+from lvmtui.widgets.run_rows import needs_attention
 from lvmtui.widgets.run_summary import RunSummary
 from lvmtui.widgets.status_bar import StatusBar
 
@@ -170,6 +171,21 @@ class TestRunList:
             await pilot.press("G")
             await settle(pilot)
             assert app.focused_run == ids[-1]
+
+    async def test_only_what_needs_attention(self) -> None:
+        async with board(made.snapshot(), 17) as (app, pilot):
+            everything = app.query_one(RunList).shown_ids
+            await pilot.press("exclamation_mark")
+            await settle(pilot)
+            shown = {view.run.id: view for view in app.snapshot.runs}
+            wanted = [i for i in everything if needs_attention(shown[i])]
+            assert list(app.query_one(RunList).shown_ids) == wanted
+            assert State.FAILED in {shown[i].state for i in wanted}
+            assert State.COMPLETED not in {shown[i].state for i in wanted if shown[i].best is None}
+            assert State.RUNNING not in {shown[i].state for i in wanted}
+            await pilot.press("exclamation_mark")
+            await settle(pilot)
+            assert app.query_one(RunList).shown_ids == everything
 
     async def test_enter_opens_and_space_marks(self) -> None:
         async with board(made.snapshot(), 17) as (app, pilot):
