@@ -18,10 +18,7 @@ from lvmtui.errors import CheckpointError, IllegalTransition, LaunchError
 from lvmtui.gates import Gate, as_record
 from lvmtui.liveness import lost_reason, process_alive, process_start_time
 from lvmtui.reading import LOG_NAME
-from lvmtui.requirements import INSTALL_TRAIN as INSTALL_TRAIN
-from lvmtui.requirements import check_data as check_data
-from lvmtui.requirements import missing_train_packages as missing_train_packages
-from lvmtui.requirements import require_train as require_train
+from lvmtui.requirements import check_data, require_train
 from lvmtui.store.lifecycle import Result, Status
 from lvmtui.store.records import NewRun, Promotion, Run
 

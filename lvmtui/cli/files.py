@@ -25,8 +25,6 @@ from lvmtui.errors import RecipeError
 if TYPE_CHECKING:
     from lvmtui.export import Format
 
-HELP = frozenset({"-h", "--help"})
-
 
 class Kind(StrEnum):
     """What `--format` takes."""
@@ -109,10 +107,8 @@ def _deliver(text: str, output: Path | None, *, force: bool) -> None:
 
 def data(context: typer.Context) -> None:
     """Build and inspect vector sets: `data build`, `data info`; see `lvmtui data --help`."""
-    from lvmtui import launcher, requirements
+    from lvmtui import launcher
 
-    if not HELP & set(context.args):
-        requirements.require_train()
     raise typer.Exit(launcher.run_engine(["data", *context.args]))
 
 
