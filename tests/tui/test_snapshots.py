@@ -1,4 +1,4 @@
-"""Pictures of the screens, compared with those that a person has looked at (`make snapshots` draws them anew)."""
+"""Pictures of the screens, beside those that a person has looked at (`make snapshots` draws them anew)."""
 
 import time
 from collections.abc import Callable, Iterator
