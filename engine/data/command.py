@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lvmtui data", description="Make vector sets out of text, and look at them."
     )
-    subcommands = parser.add_subparsers(required=True, metavar="build|info")
+    subcommands = parser.add_subparsers(required=True, metavar="build|info|demo")
     build = subcommands.add_parser(
         "build",
         help="text files -> chunks of about 20 words -> vectors",
@@ -87,7 +87,19 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("--split-seed", type=int, default=0, metavar="N", help="seed of the split (default: 0)")
     info.add_argument("--json", action="store_true", help="print the figures as JSON")
     info.set_defaults(action=_info)
+    demo = subcommands.add_parser(
+        "demo",
+        help="make the built-in demo set, where it is not there yet",
+        description="Make the built-in set out of the prose of this Python's standard library, "
+        "unless it is there already.",
+    )
+    demo.set_defaults(action=_demo)
     return parser
+
+
+def _demo(_arguments: argparse.Namespace) -> None:
+    with terminal_progress() as progress:
+        resolve_data("demo", progress)
 
 
 def _build(arguments: argparse.Namespace) -> None:

@@ -72,10 +72,15 @@ def demo(
     """
     session = session_of(context, store)
     session.changes("demo")
-    from lvmtui import launcher
+    from lvmtui import launcher, requirements
+    from lvmtui import recipe as recipes
 
     if not headless and not on_terminal():
         raise UsageError("the dashboard needs a terminal", "Pass --headless to train without one.")
+    requirements.require_train()
+    recipe = recipes.load("demo", recipes.parse_overrides(overrides or []))
+    if recipe.data.path == "demo" and (code := launcher.run_engine(["data", "demo"])):
+        raise typer.Exit(code)
     run = launcher.launch(session.store, "demo", overrides or [])
     if not headless:
         raise typer.Exit(dashboard(session, run.id))
