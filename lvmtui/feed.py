@@ -27,6 +27,10 @@ WATCH_STEP_MS = 50
 WATCH_DEBOUNCE_MS = 100
 """Changes are reported after one quiet step, or after the debounce at the latest."""
 
+SETTLE_SECONDS = 10.0
+"""After the last change of a store in which nothing runs, only the store itself is still watched: by then
+the last lines of its logs are read and its device readings are stale."""
+
 RETRY_SECONDS = 5.0
 """Between two attempts to open a store that could not be read and has not changed."""
 
@@ -44,18 +48,28 @@ class _OpenStore:
         self._merge = Merge(Reader(self._database))
         self._version: int | None = None
         self._looked_at: tuple[int, ...] = ()
+        self._moved = 0.0
+        self._snapshot: Snapshot | None = None
 
     def snapshot(self, looked_at: tuple[int, ...], now: float) -> Snapshot:
         """Everything at this moment; the same object as before when nothing has changed."""
         # Asked before reading, so that what is committed meanwhile is seen the next time.
         version = self._database.data_version()
         moved = version is None or version != self._version
+        turned = looked_at != self._looked_at
         if moved:
+            self._moved = time.monotonic()
             self._merge.read(now)
-        if moved or looked_at != self._looked_at:
+        elif not turned and self._snapshot is not None and self._at_rest():
+            return self._snapshot
+        if moved or turned:
             self._merge.read_details(looked_at)
         self._version, self._looked_at = version, looked_at
-        return self._merge.build(looked_at, now)
+        self._snapshot = self._merge.build(looked_at, now)
+        return self._snapshot
+
+    def _at_rest(self) -> bool:
+        return not self._merge.has_unfinished and time.monotonic() - self._moved > SETTLE_SECONDS
 
     def close(self) -> None:
         """Close the connection."""

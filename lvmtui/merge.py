@@ -154,6 +154,11 @@ class Merge:
         if samples:
             self._last_sample = samples[-1].id
 
+    @property
+    def has_unfinished(self) -> bool:
+        """Whether there is a run that is not done: its process may die at any time."""
+        return any(run.status is not Status.DONE for run in self._runs.values())
+
     def build(self, looked_at: Iterable[int], now: float) -> Snapshot:
         """Everything as it is now; the same object as before when nothing in it changed."""
         self._build_views(now)
