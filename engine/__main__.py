@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     except LvmtuiError as error:
         sys.stderr.write(f"engine: error: {error.message}\n")
         if error.hint:
-            sys.stderr.write(f"{error.hint}\n")
+            sys.stderr.write(f"hint: {error.hint}\n")
         return error.exit_code
 
 

@@ -41,7 +41,7 @@ def guarded(action: Callable[[], None]) -> int:
     except LvmtuiError as error:
         sys.stderr.write(f"error: {clean(error.message)}\n")
         if error.hint:
-            sys.stderr.write(f"{clean(error.hint)}\n")
+            sys.stderr.write(f"hint: {clean(error.hint)}\n")
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; nothing was written\n")
