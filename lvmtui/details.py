@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lvmtui import stats
+from lvmtui.comparing import NotPaired, paired_hits
 from lvmtui.logtail import LogTail
 from lvmtui.series import min_max
-from lvmtui.snapshot import RunDetail, Series
-from lvmtui.store.records import Checkpoint, Evaluation, Event, MetricPoint, Run
+from lvmtui.snapshot import RunDetail, Series, Versus
+from lvmtui.store.records import Checkpoint, Evaluation, Event, MetricPoint, Protocol, Run
 
 if TYPE_CHECKING:
     from lvmtui.store.reader import Reader
@@ -77,6 +79,16 @@ def hit_curve(ranks: bytes) -> tuple[float, ...]:
     return tuple((np.cumsum(counts[1 : MOST_K + 1]) / len(values)).tolist())
 
 
+def against(best: Evaluation, baselines: Iterable[Evaluation], protocol: Protocol | None) -> Iterator[Versus]:
+    """The best evaluation against each baseline that it can be paired with; all with their ranks."""
+    for baseline in baselines:
+        try:
+            paired = paired_hits(best, baseline, protocol)
+        except NotPaired:
+            continue
+        yield Versus(baseline.baseline or "", paired.difference, paired.interval, paired.p)
+
+
 class Detail:
     """What is read of one run only while it is looked at."""
 
@@ -91,6 +103,7 @@ class Detail:
         self._checkpoints: tuple[Checkpoint, ...] = ()
         self._hits: tuple[float, ...] = ()
         self._baseline_hits: tuple[float, ...] = ()
+        self._versus: tuple[Versus, ...] = ()
         self._hits_of: tuple[int, int] | None = None
         """Ids of the two evaluations behind the Hit@K curves."""
         self._detail = RunDetail()
@@ -123,9 +136,15 @@ class Detail:
             self._checkpoints = checkpoints
 
     def read_hits(
-        self, reader: Reader, run: Run, best: Evaluation | None, baseline: Evaluation | None
+        self,
+        reader: Reader,
+        run: Run,
+        best: Evaluation | None,
+        baseline: Evaluation | None,
+        protocol: Protocol | None,
     ) -> None:
-        """Work out Hit@K of the best evaluation and of the strongest baseline, where they are new.
+        """Work out Hit@K of the best evaluation and of the strongest baseline, where they are new, and
+        compare the two query by query.
 
         Ranks are large, so they are not kept.
         """
@@ -134,12 +153,18 @@ class Detail:
             return
         self._hits_of = wanted
         self._hits = self._baseline_hits = ()
+        self._versus = ()
         full = reader.best_evaluation(run)
         if best is None or full is None:
             return
         self._hits = hit_curve(full.ranks)
-        same = [item for item in reader.baselines(best.protocol_id) if baseline and item.id == baseline.id]
+        if baseline is None:
+            return
+        known = reader.baselines(best.protocol_id)
+        same = [item for item in known if item.id == baseline.id]
         self._baseline_hits = hit_curve(same[0].ranks) if same else ()
+        others = [item for item in known if item.baseline == "copy-last" != baseline.baseline]
+        self._versus = tuple(against(full, (*same, *others[-1:]), protocol))
 
     def build(self, evaluations: tuple[Evaluation, ...]) -> RunDetail:
         """The detail as it is now; the same object as before when nothing in it changed."""
@@ -157,6 +182,7 @@ class Detail:
             checkpoints=self._checkpoints,
             hit_curve=self._hits,
             baseline_hit_curve=self._baseline_hits,
+            versus=self._versus,
         )
         if not (same_series and _same_but_series(old, new)):
             self._detail = new

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lvmtui.comparing import NotPaired, paired_hits
 from lvmtui.errors import CheckpointError
 from lvmtui.format import interval, metric_name, metric_value, p_value, percent, signed, thousands
 from lvmtui.ranking import strongest
@@ -102,28 +103,18 @@ def _baseline_gate(best: Evaluation, baseline: Evaluation | None, protocol: Prot
         return Gate(name, None, "no baseline was judged under its protocol")
     versus = f"Hit@5 {percent(best.hit5)} against {percent(baseline.hit5)} of {baseline.baseline}"
     if best.ranks and baseline.ranks and protocol is not None and protocol.query_groups:
-        return _paired_gate(name, versus, best, baseline, protocol)
-    bounds = best.hit5_interval
-    if bounds is None:
+        try:
+            paired = paired_hits(best, baseline, protocol)
+        except NotPaired as error:
+            return Gate(name, None, f"{versus}; {error}")
+        bounds = paired.interval
+        gain = f"{signed(paired.difference)} [{signed(bounds.low)}, {signed(bounds.high)}]"
+        return Gate(name, bounds.low > 0, f"{versus}: {gain}, {p_value(paired.p)} (paired over documents)")
+    alone = best.hit5_interval
+    if alone is None:
         return Gate(name, best.hit5 > baseline.hit5, f"{versus} (no interval)")
-    words = f"{versus}, 95 % interval {interval(bounds.low, bounds.high)}"
-    return Gate(name, bounds.low > baseline.hit5, words)
-
-
-def _paired_gate(name: str, versus: str, best: Evaluation, baseline: Evaluation, protocol: Protocol) -> Gate:
-    from lvmtui import stats
-
-    ours, theirs = (stats.unpack_ranks(item.ranks) for item in (best, baseline))
-    groups = stats.unpack_ranks(protocol.query_groups)
-    if not len(ours) == len(theirs) == len(groups):
-        return Gate(name, None, f"{versus}; the queries differ, so they cannot be paired")
-    if len(set(groups.tolist())) < 2:
-        return Gate(name, None, f"{versus}; one document is not enough to tell chance apart")
-    paired = stats.paired_bootstrap(stats.hits(ours, 5), stats.hits(theirs, 5), groups)
-    bounds = paired.interval
-    gain = f"{signed(paired.difference)} [{signed(bounds.low)}, {signed(bounds.high)}]"
-    words = f"{versus}: {gain}, {p_value(paired.p)} (paired over documents)"
-    return Gate(name, bounds.low > 0, words)
+    words = f"{versus}, 95 % interval {interval(alone.low, alone.high)}"
+    return Gate(name, alone.low > baseline.hit5, words)
 
 
 def _target_gate(best: Evaluation, name: str, target: float) -> Gate:

@@ -86,7 +86,8 @@ class Merge:
             detail.read(self._reader)
             best = best_of(run, self._evaluations.get(run_id, ()))
             baselines = self._baselines.get(run.protocol_id or "", ())
-            detail.read_hits(self._reader, run, best, strongest(baselines, run.watch))
+            protocol = self._protocols.get(run.protocol_id or "")
+            detail.read_hits(self._reader, run, best, strongest(baselines, run.watch), protocol)
         while len(self._details) > len(looked_at) + DETAILS_KEPT:
             self._details.popitem(last=False)
 

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 from lvmtui.store.lifecycle import Result, Status
-from lvmtui.store.records import Checkpoint, DeviceSample, Evaluation, Event, Promotion, Protocol, Run
+from lvmtui.store.records import (
+    Checkpoint,
+    DeviceSample,
+    Evaluation,
+    Event,
+    Interval,
+    Promotion,
+    Protocol,
+    Run,
+)
 
 
 class State(StrEnum):
@@ -102,6 +111,18 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class Versus:
+    """Hit@5 of a run's best evaluation against a baseline's, over the same queries."""
+
+    baseline: str
+    difference: float
+    """A fraction, above 0 where the run is better."""
+    interval: Interval
+    p: float
+    """Two-sided, by paired bootstrap over documents."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunDetail:
     """What is read only for runs that are looked at (focused or marked)."""
 
@@ -118,6 +139,8 @@ class RunDetail:
     """Hit@K of the best evaluation for K = 1, 2, … (up to 100), from its stored ranks; fractions."""
     baseline_hit_curve: tuple[float, ...] = ()
     """The same for the run's strongest baseline (`RunView.baseline`)."""
+    versus: tuple[Versus, ...] = ()
+    """The best evaluation against the strongest baseline, then against copy-last where that is another."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from lvmtui import format as fmt
 from lvmtui.ranking import Verdict, judge
-from lvmtui.snapshot import GLYPHS, RunView, State
+from lvmtui.snapshot import GLYPHS, RunView, State, Versus
 from lvmtui.store.records import Evaluation, Interval, Run
 from lvmtui.widgets.look import Ink, ink
 from lvmtui.widgets.meters import patience_meter, target_bars
@@ -38,19 +38,19 @@ class RunSummary(Panel):
                 "Choose a run with the arrow keys." if self.snapshot.runs else "No run yet: n launches one."
             )
             return [Text(line, colours.muted) for line in fmt.wrap(said, width, height)]
-        return summary_lines(view, width, height, colours)
+        detail = self.snapshot.details.get(view.run.id)
+        return summary_lines(view, width, height, colours, detail.versus if detail else ())
 
 
-def summary_lines(view: RunView, width: int, height: int, colours: Ink) -> list[Text]:
+def summary_lines(
+    view: RunView, width: int, height: int, colours: Ink, versus: Sequence[Versus] = ()
+) -> list[Text]:
     """The summary as lines of at most `width` cells. When there are too many, facts give way to results."""
     run = view.run
     facts = Text(fmt.joined(_facts(run), width), colours.muted)
     lines = [*_state_lines(view, width, max(1, height - 2), colours)]
-    lines += [
-        line
-        for line in (_best(view, width), _pace(view, width, colours), verdict(view, width, colours))
-        if line
-    ]
+    lines += [line for line in (_best(view, width), _pace(view, width, colours)) if line]
+    lines += verdicts(view, versus, width, colours)
     lines += target_bars(
         {key: (_score(view.best, key), goal) for key, goal in run.targets.items()}, width, colours
     )
@@ -158,32 +158,64 @@ def _pace(view: RunView, width: int, colours: Ink) -> Text | None:
     return Text(fmt.joined(parts, width), colours.text)
 
 
-def verdict(view: RunView, width: int, colours: Ink) -> Text | None:
-    """What the best score is worth against the strongest baseline, plainly; None before an evaluation."""
+def verdicts(view: RunView, versus: Sequence[Versus], width: int, colours: Ink) -> list[Text]:
+    """What the best score is worth against the strongest baseline and copy-last, plainly; nothing before an
+    evaluation."""
     best, baseline = view.best, view.baseline
     if best is None:
-        return None
+        return []
     if baseline is None:
-        return Text(fmt.fit("? no baseline to compare with", width), colours.muted)
-    name, gained = fmt.plain(baseline.baseline or "baseline"), fmt.signed(best.hit5 - baseline.hit5)
-    result = judge(best, baseline, view.run.targets)
+        return [Text(fmt.fit("? no baseline to compare with", width), colours.muted)]
+    paired = {item.baseline: item for item in versus}
+    strongest = paired.pop(baseline.baseline or "", None)
+    name = fmt.plain(baseline.baseline or "baseline")
+    gained = _gained(strongest) if strongest else fmt.signed(best.hit5 - baseline.hit5)
+    result = _sharpened(judge(best, baseline, view.run.targets), strongest)
     if result is Verdict.BELOW:
-        said, colour = (
-            (f"✖ below its baseline {name} ({gained})", f"✖ below {name} ({gained})"),
-            colours.error,
-        )
+        said = [f"✖ below its baseline {name} ({gained})", f"✖ below {name} ({gained})"]
+        colour = colours.error
     elif result is Verdict.UNDER:
-        said = (f"▽ below its baseline {name} ({gained}), within noise", f"▽ below {name} ({gained})")
+        said = [f"▽ below its baseline {name} ({gained}), within noise", f"▽ below {name} ({gained})"]
         colour = colours.warning
     elif result is Verdict.NOISE:
-        said = (f"≈ within noise of its baseline {name} ({gained})", f"≈ within noise of {name} ({gained})")
+        said = [f"≈ within noise of its baseline {name} ({gained})", f"≈ within noise of {name} ({gained})"]
         colour = colours.warning
     else:
         above = f"✔ above {name} ({gained})"
         reached = f" · {result.value}" if result in (Verdict.EXCEEDS, Verdict.MEETS) else ""
-        said, colour = (above + reached, above), colours.success
+        said, colour = [above + reached, above], colours.success
     fitting = next((words for words in said if len(words) <= width), said[-1])
-    return Text(fmt.fit(fitting, width), colour)
+    return [
+        Text(fmt.fit(fitting, width), colour),
+        *(_beside(item, width, colours) for item in paired.values()),
+    ]
+
+
+def _gained(versus: Versus) -> str:
+    return f"{fmt.signed(versus.difference)}, {fmt.p_value(versus.p)}"
+
+
+def _sharpened(result: Verdict, versus: Versus | None) -> Verdict:
+    """The verdict of the interval, overruled by the paired comparison, which sees smaller differences."""
+    if versus is None:
+        return result
+    sure = versus.p < 0.05
+    if versus.difference < 0:
+        return Verdict.BELOW if sure else Verdict.UNDER
+    if not sure:
+        return Verdict.NOISE
+    return Verdict.ABOVE if result in (Verdict.NOISE, Verdict.UNDER, Verdict.BELOW) else result
+
+
+def _beside(versus: Versus, width: int, colours: Ink) -> Text:
+    """One line on another baseline than the strongest."""
+    if versus.p >= 0.05:
+        words, colour = "≈ no different from", colours.warning
+    elif versus.difference > 0:
+        words, colour = "✔ beats", colours.success
+    else:
+        words, colour = "✖ below", colours.error
+    return Text(fmt.fit(f"{words} {fmt.plain(versus.baseline)} ({_gained(versus)})", width), colour)
 
 
 def _score(evaluation: Evaluation | None, metric: str) -> float | None:

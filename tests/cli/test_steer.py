@@ -148,7 +148,7 @@ def test_launch_without_torch_says_how_to_get_it(lvmtui, tmp_path, monkeypatch):
     (tmp_path / "phases").mkdir()
     (tmp_path / "phases" / "demo.toml").write_text("")
     monkeypatch.setattr(requirements, "TRAIN_PACKAGES", {"torch_that_is_not_there": "torch"})
-    for arguments in (["launch", "phase-1"], ["demo", "--headless"], ["data", "info", "x"]):
+    for arguments in (["launch", "phase-1"], ["demo", "--headless"]):
         done = lvmtui(*arguments)
         assert done.code == 1
         assert "error: training needs torch, which is not installed" in done.err

@@ -15,8 +15,8 @@ from textual.reactive import reactive
 
 from lvmtui.config import ViewOptions
 from lvmtui.messages import OptionsChanged, RunFocused, RunMarked, RunOpened
-from lvmtui.snapshot import DeviceView, Snapshot, State
-from lvmtui.store.records import DeviceSample, Event
+from lvmtui.snapshot import DeviceView, Snapshot, State, Versus
+from lvmtui.store.records import DeviceSample, Event, Interval
 from lvmtui.themes import load_themes, to_textual_theme
 from lvmtui.widgets.devices import Devices
 from lvmtui.widgets.hit_chart import HitChart
@@ -347,6 +347,30 @@ class TestRunSummary:
         runs = (replace(view, baseline=against),)
         async with board(replace(first, runs=runs), 17, size=(200, 50)) as (app, _):
             assert said in words(app.query_one(RunSummary))
+
+    @pytest.mark.parametrize(
+        ("difference", "p", "said"),
+        [
+            (0.012, 0.01, "✔ above ewm-whitened (+1.2, p=.01)"),
+            (0.012, 0.20, "≈ within noise of ewm-whitened (+1.2, p=.20)"),
+            (-0.004, 0.35, "▽ below ewm-whitened (−0.4, p=.35)"),
+            (-0.021, 0.0001, "✖ below ewm-whitened (−2.1, p<.001)"),
+        ],
+    )
+    async def test_a_paired_comparison_decides(self, difference: float, p: float, said: str) -> None:
+        first = made.snapshot()
+        view = first.view(17)
+        bounds = Interval(difference - 0.01, difference + 0.01)
+        versus = (
+            Versus(view.baseline.baseline, difference, bounds, p),
+            Versus("copy-last", 0.098, Interval(0.08, 0.11), 0.0001),
+        )
+        runs = (replace(view, run=replace(view.run, targets={})),)
+        details = {17: replace(first.details[17], versus=versus)}
+        async with board(replace(first, runs=runs, details=details), 17, size=(200, 50)) as (app, _):
+            text = words(app.query_one(RunSummary))
+            assert said in text
+            assert "✔ beats copy-last (+9.8, p<.001)" in text
 
     async def test_failed_and_lost_say_why_and_what_helps(self) -> None:
         first = made.snapshot()
