@@ -57,6 +57,8 @@ def save(path: Path, state: Mapping[str, Any]) -> Written:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(tensors, temporary, metadata={"format": FORMAT, "state": document})
+        # safetensors keeps the file to its owner; it shall be as readable as the folder it lies in.
+        temporary.chmod(path.parent.stat().st_mode & 0o666)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,6 +35,7 @@ from lvmtui.figure import (
     style_of,
 )
 from lvmtui.series import ema, finite_range, min_max
+from lvmtui.ticks import nice_ticks, tick_labels
 
 __all__ = [
     "ASCII_MARKERS",
@@ -296,10 +298,20 @@ def _plotext(curves: Sequence[tuple[Array, Array]], title: str, width: int, heig
         for first_after_gap in np.flatnonzero(np.diff(np.flatnonzero(finite)) > 1) + 1:
             signal.line(int(first_after_gap), False)
         figure.draw(signal)
+    _round_ticks(figure, 0, np.concatenate([x for x, _ in curves]), width // 12, whole=True)
+    _round_ticks(figure, 1, np.concatenate([y for _, y in curves]), height // 3, whole=False)
     figure.title(title)
     text = str(figure.build().string()).rstrip("\n")
     figure.clear()
     return text if colour else str(plotext.uncolorize(text))
+
+
+def _round_ticks(figure: Any, axis: int, values: Array, count: int, *, whole: bool) -> None:
+    """Ticks at round numbers; plotext's own are an even split of whatever the range is."""
+    finite = values[np.isfinite(values)]
+    ticks = nice_ticks(float(finite.min()), float(finite.max()), max(2, count), whole=whole)
+    if len(ticks) > 1:
+        figure.ruler(axis, 0).ticks(ticks, tick_labels(ticks))
 
 
 def _rgb(position: int) -> tuple[int, int, int]:

@@ -50,6 +50,7 @@ def test_a_state_comes_back_bit_by_bit(tmp_path: Path) -> None:
     written = checkpoint.save(path, state)
     assert path.name == "step-00000012.safetensors"
     assert written.size == path.stat().st_size
+    assert path.stat().st_mode & 0o777 == path.parent.stat().st_mode & 0o666
     assert_same(checkpoint.load(path, written.sha256), state)
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
