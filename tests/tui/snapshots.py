@@ -363,7 +363,7 @@ def snapshot(*, detailed: tuple[int, ...] = (17,)) -> Snapshot:
     shown = views()
     by_id = {item.run.id: item for item in shown}
     return Snapshot(
-        store="/work/runs.db",
+        store="/project/runs.db",
         taken=NOW,
         runs=shown,
         details={number: detail(by_id[number]) for number in detailed},
@@ -378,7 +378,7 @@ def snapshot(*, detailed: tuple[int, ...] = (17,)) -> Snapshot:
 
 def empty() -> Snapshot:
     """A store without runs."""
-    return Snapshot(store="/work/runs.db", taken=NOW)
+    return Snapshot(store="/project/runs.db", taken=NOW)
 
 
 def changed(base: Snapshot, run_id: int, best: float) -> Snapshot:
