@@ -11,32 +11,45 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from lvmtui.details import Detail
 from lvmtui.liveness import lost_reason
 from lvmtui.ranking import strongest
-from lvmtui.reading import (
-    DEVICE_READINGS,
-    DEVICE_STALE_SECONDS,
-    aliases,
-    baselines_by_protocol,
-    best_of,
-    run_view,
-)
+from lvmtui.reading import aliases, baselines_by_protocol, best_of, run_view
 from lvmtui.snapshot import DeviceView, RunView, Snapshot, State, shown_state
 from lvmtui.store.lifecycle import Status
 from lvmtui.store.records import DeviceSample, Evaluation, Promotion, Protocol, Run
 
 if TYPE_CHECKING:
+    from lvmtui.details import Detail
     from lvmtui.store.reader import Reader
 
 DETAILS_KEPT = 6
 """Details kept of runs that are no longer looked at, so that coming back is quick."""
+
+DEVICE_READINGS = 60
+"""Readings of a device that are kept."""
+
+DEVICE_STALE_SECONDS = 5.0
+"""After that long without a reading, nothing measures a device any more."""
 
 DEVICE_PAST_SECONDS = 120.0
 """How far back device readings are taken up at the start."""
 
 SAME_READING_SECONDS = 0.6
 """Two runs on one host both sample its devices; readings closer than this are one."""
+
+
+def snapshot(reader: Reader, *, looked_at: Collection[int] = (), now: float) -> Snapshot:
+    """Read everything once.
+
+    Args:
+        reader: an open store.
+        looked_at: ids of runs to read curves, events and the log of.
+        now: seconds since the epoch.
+    """
+    merge = Merge(reader)
+    merge.read(now)
+    merge.read_details(looked_at)
+    return merge.build(looked_at, now)
 
 
 class Merge:
@@ -80,6 +93,9 @@ class Merge:
             if run is None:
                 continue
             if run_id not in self._details:
+                # It loads numpy, which lists do without.
+                from lvmtui.details import Detail
+
                 self._details[run_id] = Detail(self._location.root, run)
             self._details.move_to_end(run_id)
             detail = self._details[run_id]

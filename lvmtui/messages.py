@@ -96,7 +96,3 @@ class AnnotateRequested(Message):
     """The run's note and tags should be edited."""
 
     run_id: int
-
-
-class ExportRequested(Message):
-    """The leaderboard should be written to a file."""

@@ -1,20 +1,15 @@
-"""Builds a whole `Snapshot` from one reading of the store, and reads the logs of runs."""
+"""What a snapshot is put together from: rows as views and series, and where the log of a run is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lvmtui.format import plain
 from lvmtui.liveness import lost_reason
 from lvmtui.ranking import strongest
-from lvmtui.snapshot import DeviceView, RunDetail, RunView, Series, Snapshot, shown_state
-from lvmtui.store.records import DeviceSample, Evaluation, MetricPoint, Promotion, Run
-
-if TYPE_CHECKING:
-    from lvmtui.store.reader import Reader
+from lvmtui.snapshot import RunView, Series, shown_state
+from lvmtui.store.records import Evaluation, MetricPoint, Promotion, Run
 
 LOG_NAME = "run.log"
 
@@ -23,9 +18,6 @@ LOG_LINES = 400
 
 LOG_BYTES = 256 * 1024
 """Bytes at the end of a log that are looked at for them."""
-
-DEVICE_READINGS = 60
-DEVICE_STALE_SECONDS = 5.0
 
 
 def clean_line(text: str) -> str:
@@ -54,15 +46,6 @@ def baselines_by_protocol(evaluations: Iterable[Evaluation]) -> dict[str, tuple[
         if evaluation.baseline is not None:
             found.setdefault(evaluation.protocol_id, []).append(evaluation)
     return {key: tuple(sorted(items, key=lambda item: item.hit5)) for key, items in found.items()}
-
-
-def evaluations_by_run(evaluations: Iterable[Evaluation]) -> dict[int, list[Evaluation]]:
-    """Run id -> its model's evaluations on validation, in the order given."""
-    found: dict[int, list[Evaluation]] = {}
-    for evaluation in evaluations:
-        if evaluation.run_id is not None and evaluation.split == "validation":
-            found.setdefault(evaluation.run_id, []).append(evaluation)
-    return found
 
 
 def best_of(run: Run, evaluations: Sequence[Evaluation]) -> Evaluation | None:
@@ -119,81 +102,3 @@ def series(points: Iterable[MetricPoint]) -> dict[str, Series]:
         )
         for key, items in by_key.items()
     }
-
-
-def run_detail(reader: Reader, run: Run, evaluations: Sequence[Evaluation]) -> RunDetail:
-    """What is read only for runs that are looked at."""
-    from lvmtui.logtail import LogTail
-
-    return RunDetail(
-        series=series(reader.metrics(run.id)),
-        evaluations=tuple(evaluations),
-        events=tuple(reader.events(run_id=run.id)),
-        log=LogTail(reader.database.location.root, run).read(),
-    )
-
-
-def device_views(samples: Iterable[DeviceSample], now: float) -> tuple[DeviceView, ...]:
-    """The newest reading of each device with its recent past; takes readings oldest first."""
-    by_device: dict[tuple[str, str], list[DeviceSample]] = {}
-    for sample in samples:
-        by_device.setdefault((sample.host, sample.device), []).append(sample)
-    return tuple(
-        DeviceView(
-            sample=items[-1],
-            history=tuple(item.utilisation for item in items[-DEVICE_READINGS:]),
-            stale=now - items[-1].time > DEVICE_STALE_SECONDS,
-        )
-        for _, items in sorted(by_device.items())
-    )
-
-
-def _confirmed(reader: Reader, view: RunView, now: float) -> RunView:
-    """The view again if its process ended, as processes do, between reading the run and looking for it."""
-    if not view.lost_reason:
-        return view
-    run = reader.run(view.run.id)
-    reason = lost_reason(run, now) or ""
-    return replace(view, run=run, state=shown_state(run, reason), lost_reason=reason)
-
-
-def snapshot(reader: Reader, *, detail_ids: Sequence[int] = (), now: float) -> Snapshot:
-    """Read everything once.
-
-    Args:
-        reader: an open store.
-        detail_ids: runs to read curves, events and the log of.
-        now: seconds since the epoch.
-    """
-    evaluations = reader.all_evaluations()
-    baselines = baselines_by_protocol(evaluations)
-    own = evaluations_by_run(evaluations)
-    promotions = reader.promotions()
-    named = aliases(promotions)
-    asked = {control.run_id for control in reader.pending_controls()}
-    views = tuple(
-        run_view(
-            run,
-            own.get(run.id, []),
-            baselines,
-            now=now,
-            run_aliases=named.get(run.id, ()),
-            stop_requested=run.id in asked,
-        )
-        for run in reversed(reader.runs())
-    )
-    views = tuple(_confirmed(reader, view, now) for view in views)
-    return Snapshot(
-        store=reader.database.location.where,
-        taken=now,
-        runs=views,
-        details={
-            view.run.id: run_detail(reader, view.run, own.get(view.run.id, []))
-            for view in views
-            if view.run.id in detail_ids
-        },
-        baselines=baselines,
-        protocols={protocol.id: protocol for protocol in reader.protocols()},
-        promotions=tuple(promotions),
-        devices=device_views(reader.device_samples(since=now - DEVICE_READINGS), now),
-    )

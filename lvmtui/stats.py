@@ -20,7 +20,6 @@ from lvmtui.errors import StoreCorrupt
 from lvmtui.store.records import Interval
 
 Floats: TypeAlias = NDArray[np.float64]
-Groups: TypeAlias = NDArray[np.integer]
 
 RESAMPLES = 10_000
 """Bootstrap resamples unless told otherwise."""

@@ -85,7 +85,7 @@ def find_run(session: Session, text: str) -> Run:
 
 def take_snapshot(session: Session) -> Snapshot:
     """Everything in the store but the histories of runs."""
-    from lvmtui.reading import snapshot
+    from lvmtui.merge import snapshot
 
     with reading(session) as reader:
         return snapshot(reader, now=time.time())

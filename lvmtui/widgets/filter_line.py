@@ -1,4 +1,4 @@
-"""The line in which the leaderboard's filter is typed."""
+"""The line in which a filter of runs is typed."""
 
 from __future__ import annotations
 

@@ -134,13 +134,6 @@ def sorted_entries(entries: Sequence[Entry], sort: str, downwards: bool) -> list
     return present + [entry for entry in entries if value(entry) is None]
 
 
-def wrapped(text: str, width: int) -> list[str]:
-    """The text in lines of at most `width` cells."""
-    import textwrap
-
-    return textwrap.wrap(plain(text), width)
-
-
 def heading_of(group: Group) -> Content:
     return Content.styled(f"▌ {plain(group.heading)}", "bold $primary")
 

@@ -139,37 +139,24 @@ class RowTable(ScrollView, can_focus=True):
     hovered: reactive[int | None] = reactive[int | None](None, repaint=False)
 
     @dataclass
-    class Moved(Message):
+    class OfRow(Message):
+        """Something happened to one row."""
+
+        table: RowTable
+        key: str
+
+        @property
+        def control(self) -> RowTable:
+            return self.table
+
+    class Moved(OfRow):
         """The user put the cursor on another row."""
 
-        table: RowTable
-        key: str
-
-        @property
-        def control(self) -> RowTable:
-            return self.table
-
-    @dataclass
-    class Opened(Message):
+    class Opened(OfRow):
         """The row under the cursor was opened."""
 
-        table: RowTable
-        key: str
-
-        @property
-        def control(self) -> RowTable:
-            return self.table
-
-    @dataclass
-    class Marked(Message):
+    class Marked(OfRow):
         """The mark of the row under the cursor was toggled."""
-
-        table: RowTable
-        key: str
-
-        @property
-        def control(self) -> RowTable:
-            return self.table
 
     @dataclass
     class HeaderClicked(Message):

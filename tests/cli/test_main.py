@@ -115,7 +115,7 @@ def test_without_a_terminal_the_dashboard_is_refused(tmp_path):
 def test_an_unexpected_error_is_short_and_says_how_to_see_more(lvmtui, stored, monkeypatch):
     from lvmtui.store.reader import Reader
 
-    def broken(self: Reader) -> None:
+    def broken(self: Reader, after_revision: int = 0) -> None:
         raise RuntimeError("no [b]idea[/b] \x1b[31m")
 
     monkeypatch.setattr(Reader, "runs", broken)
@@ -132,7 +132,7 @@ def test_an_unexpected_error_is_short_and_says_how_to_see_more(lvmtui, stored, m
 def test_messages_of_several_lines_stay_so(lvmtui, stored, monkeypatch):
     from lvmtui.store.reader import Reader
 
-    def refuse(self: Reader) -> None:
+    def refuse(self: Reader, after_revision: int = 0) -> None:
         raise LvmtuiError("one\ntwo", "three\nfour")
 
     monkeypatch.setattr(Reader, "runs", refuse)

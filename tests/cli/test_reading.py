@@ -3,7 +3,7 @@
 import math
 import time
 
-from lvmtui.reading import snapshot
+from lvmtui.merge import snapshot
 from lvmtui.snapshot import State
 from lvmtui.store.control import Controller
 from lvmtui.store.reader import Reader
@@ -21,7 +21,7 @@ def test_a_snapshot_has_everything_newest_first(stored, alive):
     Controller(stored.database).request_stop(2)
     stored.started()
 
-    taken = snapshot(Reader(stored.database), detail_ids=[1], now=now)
+    taken = snapshot(Reader(stored.database), looked_at=[1], now=now)
 
     assert [(view.run.id, view.state) for view in taken.runs] == [
         (3, State.LOST),
