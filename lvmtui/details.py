@@ -14,8 +14,8 @@ from lvmtui import stats
 from lvmtui.comparing import NotPaired, paired_hits
 from lvmtui.logtail import LogTail
 from lvmtui.series import min_max
-from lvmtui.snapshot import RunDetail, Series, Versus
-from lvmtui.store.records import Checkpoint, Evaluation, Event, MetricPoint, Protocol, Run
+from lvmtui.snapshot import RunDetail, Series
+from lvmtui.store.records import Checkpoint, Evaluation, Event, MetricPoint, Protocol, Run, Versus
 
 if TYPE_CHECKING:
     from lvmtui.store.reader import Reader

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+from lvmtui.findings import Finding
 from lvmtui.store.lifecycle import Result, Status
 from lvmtui.store.records import (
     Checkpoint,
@@ -25,6 +26,7 @@ from lvmtui.store.records import (
     Promotion,
     Protocol,
     Run,
+    Versus,
 )
 
 
@@ -98,6 +100,10 @@ class RunView:
     """The strongest baseline under the run's protocol, by the metric the run watches."""
     aliases: tuple[str, ...] = ()
     """Aliases that now point at this run: `champion`, …"""
+    findings: tuple[Finding, ...] = ()
+    """What the audits found wrong with the run and its data, worst first; no check that passed."""
+    test: Evaluation | None = None
+    """The newest evaluation of the test split (without ranks)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +117,30 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Versus:
-    """Hit@5 of a run's best evaluation against a baseline's, over the same queries."""
+class Slice:
+    """The scores of some of an evaluation's queries."""
 
-    baseline: str
-    difference: float
-    """A fraction, above 0 where the run is better."""
-    interval: Interval
-    p: float
-    """Two-sided, by paired bootstrap over documents."""
+    label: str
+    n: int
+    hit1: float
+    hit5: float
+    hit10: float
+    mrr: float
+    hit5_interval: Interval | None
+    """None where there is nothing to resample."""
+    baseline_hit5: float | None = None
+    """The strongest baseline's over the same queries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slicing:
+    """An evaluation's queries, cut by one of their properties."""
+
+    name: str
+    """`lane`, `position`, `context` or `similarity`."""
+    meaning: str
+    """In words: what is cut, and where lanes come from."""
+    slices: tuple[Slice, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +162,8 @@ class RunDetail:
     """The same for the run's strongest baseline (`RunView.baseline`)."""
     versus: tuple[Versus, ...] = ()
     """The best evaluation against the strongest baseline, then against copy-last where that is another."""
+    slices: tuple[Slicing, ...] = ()
+    """The best evaluation by lane, position, context and similarity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +194,10 @@ class Snapshot:
     protocols: Mapping[str, Protocol] = field(default_factory=dict)
     promotions: tuple[Promotion, ...] = ()
     devices: tuple[DeviceView, ...] = ()
+    audits: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+    """Data fingerprint -> every outcome of its newest audit, those that passed included, worst first."""
+    test_looks: Mapping[str, int] = field(default_factory=dict)
+    """Data fingerprint -> how often a test split of it was looked at."""
     problem: str = ""
     """What is wrong with the store right now; the rest is then the last good reading."""
 

@@ -367,7 +367,7 @@ def test_a_corrupt_store_is_said_to_be_so_and_recovers(store: Path, seen: Seen, 
 
 def test_a_newer_store_is_refused(store: Path, seen: Seen, database: Database, wait_until: Wait) -> None:
     with database.write() as connection:
-        connection.exec_driver_sql("UPDATE schema_version SET version = 999")
+        connection.exec_driver_sql("UPDATE schema_version SET version = 998 + version")
     feed = Feed(str(store), seen)
     feed.start()
     wait_until(lambda: seen.all and seen.last.problem, "the problem")

@@ -20,6 +20,7 @@ from lvmtui.store.records import (
     Progress,
     Promotion,
     Protocol,
+    QueryFact,
     Run,
     Severity,
 )
@@ -118,6 +119,10 @@ def to_promotion(row: RowMapping) -> Promotion:
 
 def to_protocol(row: RowMapping) -> Protocol:
     return Protocol(**dict(row))
+
+
+def to_query_fact(row: RowMapping) -> QueryFact:
+    return QueryFact(row["name"], row["packed"], row["meta"])
 
 
 def to_metric(row: RowMapping) -> MetricPoint:

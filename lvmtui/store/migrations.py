@@ -27,7 +27,14 @@ def _create_first_schema(connection: Connection) -> None:
     SQLModel.metadata.create_all(connection)
 
 
-MIGRATIONS: tuple[Migration, ...] = (Migration(1, "first schema", _create_first_schema),)
+def _create_query_facts(connection: Connection) -> None:
+    SQLModel.metadata.tables[tables.QueryFactRow.__tablename__].create(connection)
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration(1, "first schema", _create_first_schema),
+    Migration(2, "facts about queries", _create_query_facts),
+)
 LATEST = MIGRATIONS[-1].version
 
 _versions = SQLModel.metadata.tables[tables.SchemaVersionRow.__tablename__]

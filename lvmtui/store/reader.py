@@ -16,6 +16,7 @@ from lvmtui.store.convert import (
     to_metric,
     to_promotion,
     to_protocol,
+    to_query_fact,
     to_run,
 )
 from lvmtui.store.database import Database
@@ -28,6 +29,7 @@ from lvmtui.store.records import (
     MetricPoint,
     Promotion,
     Protocol,
+    QueryFact,
     Run,
 )
 
@@ -41,6 +43,7 @@ _EVENT = runs.table(tables.EventRow)
 _SAMPLE = runs.table(tables.DeviceSampleRow)
 _CONTROL = runs.table(tables.ControlRow)
 _PROTOCOL = runs.table(tables.ProtocolRow)
+_FACT = runs.table(tables.QueryFactRow)
 
 
 class Reader:
@@ -141,6 +144,11 @@ class Reader:
         """Every protocol that something was judged under."""
         return self._all(select(_PROTOCOL).order_by(_PROTOCOL.c.id), to_protocol)
 
+    def query_facts(self, protocol_id: str) -> dict[str, QueryFact]:
+        """What is known of the queries of a protocol, by name."""
+        query = select(_FACT).where(_FACT.c.protocol_id == protocol_id)
+        return {fact.name: fact for fact in self._all(query, to_query_fact)}
+
     def checkpoints(self, run_id: int) -> list[Checkpoint]:
         """Checkpoints of a run that still have a file, oldest first."""
         query = select(_CHECKPOINT).where(_CHECKPOINT.c.run_id == run_id).order_by(_CHECKPOINT.c.id)
@@ -160,6 +168,11 @@ class Reader:
         if limit is None:
             return self._all(query.order_by(_EVENT.c.id), to_event)
         return self._all(query.order_by(_EVENT.c.id.desc()).limit(limit), to_event)[::-1]
+
+    def events_of_kind(self, *kinds: str, after: int = 0) -> list[Event]:
+        """Events of some kinds with an id above `after`, of all runs and of none, oldest first."""
+        query = select(_EVENT).where(_EVENT.c.kind.in_(kinds), _EVENT.c.id > after).order_by(_EVENT.c.id)
+        return self._all(query, to_event)
 
     def device_samples(self, after: int = 0, since: float = 0.0) -> list[DeviceSample]:
         """Device readings newer than the id `after` and the time `since`."""

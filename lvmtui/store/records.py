@@ -216,6 +216,46 @@ class Protocol:
 
 
 @dataclass(frozen=True, slots=True)
+class QueryFact:
+    """Something known of every query of a protocol, whatever is predicted; see `QUERY_FACTS`."""
+
+    name: str
+    packed: bytes
+    """Whole numbers, one a query in the order of the ranks (see `lvmtui.stats.pack_ranks`)."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """How to read them: `lane` has `source` (words) and `names` (one a lane)."""
+
+
+QUERY_FACTS = ("candidates", "position", "predecessors", "similarity", "lane")
+"""What is known of queries.
+
+- `candidates`: pool for this query, its target included, the target's near duplicates left out.
+- `position`: vectors before the target in its own document, from 1.
+- `predecessors`: vectors before the target that a context of any length may hold.
+- `similarity`: cosine of last vector and target, as round((cosine + 1) * 10 000).
+- `lane`: number of the target's lane.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Versus:
+    """A score of one evaluation against another's over the same queries."""
+
+    baseline: str
+    """Name of the other: a baseline, or a run."""
+    difference: float
+    """A fraction, above 0 where the first is better."""
+    interval: Interval
+    p: float
+    """Two-sided, by paired bootstrap over documents."""
+    metric: str = "hit5"
+    context: int = 0
+    """Context of the baseline's evaluation."""
+    detectable: float | None = None
+    """The smallest true difference that these queries would show with a power of 80 %."""
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A checkpoint file that is in place."""
 

@@ -126,6 +126,15 @@ class ProtocolRow(SQLModel, table=True):
     query_groups: bytes = _blob()
 
 
+class QueryFactRow(SQLModel, table=True):
+    __tablename__ = "query_fact"
+
+    protocol_id: str = Field(primary_key=True, foreign_key="protocol.id")
+    name: str = Field(primary_key=True)
+    packed: bytes = _blob()
+    meta: dict[str, Any] = _json()
+
+
 class EvaluationRow(SQLModel, table=True):
     __tablename__ = "evaluation"
     __table_args__ = (

@@ -30,6 +30,7 @@ from lvmtui.store.records import (
     MetricPoint,
     Progress,
     Protocol,
+    QueryFact,
     Run,
     RunFacts,
     Severity,
@@ -42,6 +43,7 @@ _EVENT = runs.table(tables.EventRow)
 _SAMPLE = runs.table(tables.DeviceSampleRow)
 _CONTROL = runs.table(tables.ControlRow)
 _PROTOCOL = runs.table(tables.ProtocolRow)
+_FACT = runs.table(tables.QueryFactRow)
 
 DEVICE_HISTORY_SECONDS = 3600.0
 """How long device samples are kept."""
@@ -183,6 +185,19 @@ class Writer:
         with self.database.write() as connection:
             connection.execute(insert(_EVENT), [event_columns(event, self.run_id)])
 
+    def events(self, events: Sequence[Event], *, of_run: bool = True) -> None:
+        """Record several events.
+
+        Args:
+            events: in order.
+            of_run: whether they are the run's; findings on data are nobody's.
+        """
+        if not events:
+            return
+        run_id = self.run_id if of_run else None
+        with self.database.write() as connection:
+            connection.execute(insert(_EVENT), [event_columns(event, run_id) for event in events])
+
     def device_samples(self, samples: Sequence[DeviceSample]) -> None:
         """Store device readings and drop those older than `DEVICE_HISTORY_SECONDS`."""
         if not samples:
@@ -205,6 +220,31 @@ class Writer:
             if known is None:
                 values["spec"] = jsonable(protocol.spec)
                 connection.execute(insert(_PROTOCOL), [values])
+
+    def save_query_facts(self, protocol_id: str, facts: Sequence[QueryFact]) -> None:
+        """Record what is known of a protocol's queries; the first writer of each fact wins."""
+        with self.database.write() as connection:
+            known = set(
+                connection.execute(select(_FACT.c.name).where(_FACT.c.protocol_id == protocol_id)).scalars()
+            )
+            rows = [
+                {
+                    "protocol_id": protocol_id,
+                    "name": fact.name,
+                    "packed": fact.packed,
+                    "meta": jsonable(fact.meta),
+                }
+                for fact in facts
+                if fact.name not in known
+            ]
+            if rows:
+                connection.execute(insert(_FACT), rows)
+
+    def save_evaluation(self, evaluation: Evaluation) -> None:
+        """Record an evaluation of the run's model outside its training: of the test split, say."""
+        with self.database.write() as connection:
+            connection.execute(insert(_EVALUATION), [evaluation_columns(evaluation, self.run_id)])
+            runs.change(connection, self.run_id)
 
     def save_baseline(self, evaluation: Evaluation) -> None:
         """Record a baseline's evaluation; the first writer wins."""

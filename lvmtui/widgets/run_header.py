@@ -8,7 +8,8 @@ from rich.text import Text
 
 from lvmtui import format as fmt
 from lvmtui.ranking import training_seconds
-from lvmtui.snapshot import GLYPHS, RunView, State, Versus
+from lvmtui.snapshot import GLYPHS, RunView, State
+from lvmtui.store.records import Versus
 from lvmtui.widgets.look import Ink, ink
 from lvmtui.widgets.meters import patience_meter
 from lvmtui.widgets.panel import Panel

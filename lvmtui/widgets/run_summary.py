@@ -11,8 +11,8 @@ from rich.text import Text
 
 from lvmtui import format as fmt
 from lvmtui.ranking import Verdict, judge
-from lvmtui.snapshot import GLYPHS, RunView, State, Versus
-from lvmtui.store.records import Evaluation, Interval, Run
+from lvmtui.snapshot import GLYPHS, RunView, State
+from lvmtui.store.records import Evaluation, Interval, Run, Versus
 from lvmtui.widgets.look import Ink, ink
 from lvmtui.widgets.meters import patience_meter, target_bars
 from lvmtui.widgets.panel import Panel

@@ -15,6 +15,8 @@ from lvmtui.errors import StoreCorrupt, StoreError, StoreMissing, StoreTooNew
 from lvmtui.store import migrations
 from lvmtui.store.database import Database, Location
 
+VERSIONS = len(migrations.MIGRATIONS)
+
 
 def test_first_use_makes_a_store_in_wal_mode_at_the_latest_version(store: Path) -> None:
     with sqlite_of(Database.open(store)) as connection:
@@ -33,7 +35,7 @@ def sqlite_of(database: Database) -> sqlite3.Connection:
 def test_a_store_opens_again_unchanged(store: Path) -> None:
     Database.open(store).close()
     with sqlite_of(Database.open(store)) as connection:
-        assert connection.execute("SELECT count(*) FROM schema_version").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM schema_version").fetchone() == (VERSIONS,)
 
 
 def _open(path: str) -> int:
@@ -46,7 +48,7 @@ def _open(path: str) -> int:
 
 def test_many_processes_may_be_the_first_user_at_once(store: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(4) as pool:
-        assert pool.map(_open, [str(store)] * 8) == [1] * 8
+        assert pool.map(_open, [str(store)] * 8) == [VERSIONS] * 8
 
 
 def test_a_missing_store_is_named_with_what_to_do(store: Path) -> None:
@@ -123,7 +125,7 @@ def test_a_failed_transaction_leaves_nothing(store: Path) -> None:
         connection.execute(text("DELETE FROM schema_version"))
         connection.execute(text("DELETE FROM nowhere"))
     with database.read() as connection:
-        assert connection.execute(text("SELECT count(*) FROM schema_version")).scalar() == 1
+        assert connection.execute(text("SELECT count(*) FROM schema_version")).scalar() == VERSIONS
     database.close()
 
 
@@ -140,4 +142,4 @@ def test_a_killed_writer_leaves_a_readable_store(store: Path) -> None:
     Database.open(store).close()
     done = subprocess.run([sys.executable, "-c", script, os.fspath(store)], check=False)
     assert done.returncode < 0
-    assert _open(str(store)) == 1
+    assert _open(str(store)) == VERSIONS

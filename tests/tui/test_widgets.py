@@ -15,8 +15,8 @@ from textual.reactive import reactive
 
 from lvmtui.config import ViewOptions
 from lvmtui.messages import OptionsChanged, RunFocused, RunMarked, RunOpened
-from lvmtui.snapshot import DeviceView, Snapshot, State, Versus
-from lvmtui.store.records import DeviceSample, Event, Interval
+from lvmtui.snapshot import DeviceView, Snapshot, State
+from lvmtui.store.records import DeviceSample, Event, Interval, Versus
 from lvmtui.themes import load_themes, to_textual_theme
 from lvmtui.widgets.devices import Devices
 from lvmtui.widgets.hit_chart import HitChart

@@ -1,0 +1,62 @@
+"""What an audit has to say about data or a run. Standard library and records only; shared with the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lvmtui.store.records import Event, Severity
+
+KIND = "audit"
+"""Kind of the events that findings are stored as."""
+
+GLYPHS: Mapping[Severity, str] = {Severity.INFO: "·", Severity.WARN: "!", Severity.ERROR: "✖"}
+PASSED = "✔"
+
+_ORDER = {Severity.ERROR: 0, Severity.WARN: 1, Severity.INFO: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of one check."""
+
+    check: str
+    """Name of the check, in kebab-case: `scrambled-order`."""
+    message: str
+    """What was found, with its figures, in a sentence."""
+    severity: Severity = Severity.INFO
+    """INFO for a check that found nothing wrong."""
+    advice: str = ""
+    """What to do about it; empty where there is nothing to do."""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    """The figures behind the message, as JSON."""
+    data: str = ""
+    """Fingerprint of the data, for a finding on data; empty for one on a run."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether there is nothing to worry about."""
+        return self.severity is Severity.INFO
+
+    @property
+    def glyph(self) -> str:
+        """The sign beside the severity's word."""
+        return PASSED if self.passed else GLYPHS[self.severity]
+
+    def event(self, time: float) -> Event:
+        """The event that the store keeps of it."""
+        own = {"check": self.check, "advice": self.advice, "data": self.data}
+        return Event(KIND, self.message, time, self.severity, {**self.evidence, **own})
+
+
+def finding_of(event: Event) -> Finding:
+    """The finding behind an event of the kind `KIND`."""
+    evidence = dict(event.evidence)
+    check, advice, data = (str(evidence.pop(key, "")) for key in ("check", "advice", "data"))
+    return Finding(check, event.message, event.severity, advice, evidence, data)
+
+
+def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Errors, warnings, then the rest; those of one severity stay in their order."""
+    return tuple(sorted(findings, key=lambda finding: _ORDER[finding.severity]))
