@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from engine import ranks
 from engine.data.split import SplitView
 from engine.protocol import Queries, select_queries
+from engine.ranking import comparing, pairs
 from engine.ranks import near_duplicates, rank
 from lvmtui.errors import DataError, TrainingError
 
@@ -76,8 +77,8 @@ def test_ranks_are_those_of_the_reference(make_split, seed, kind, lengths, dim, 
     split = make_split(pool, lengths)
     predictions = vectors(rows - len(lengths)).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranks, "TILE", tile)
-        patch.setattr(ranks, "DENSE_SHARE", dense)
+        patch.setattr(comparing, "TILE", tile)
+        patch.setattr(pairs, "DENSE_SHARE", dense)
         assert ranks_of(split, predictions) == reference(split, predictions)
 
 
@@ -87,7 +88,7 @@ def test_many_tiles_and_high_dimensions(make_split, monkeypatch):
     predictions = (split.take(0, 585) + 2 * random.normal(size=(585, 300))).astype(np.float32)
     expected = reference(split, predictions)
     for tile in (64, 100, 1024):
-        monkeypatch.setattr(ranks, "TILE", tile)
+        monkeypatch.setattr(comparing, "TILE", tile)
         assert ranks_of(split, predictions) == expected
 
 
