@@ -1,4 +1,5 @@
-"""One run's process: `python -P -m engine RUN_ID --store URL`. Also the engine's own subcommands (`data …`).
+"""One run's process: `python -P -m engine RUN_ID --store URL`. Also the engine's own subcommands: `data`,
+`audit`, `evaluate`, `baselines`.
 
 The store hears of the process before torch is imported, which takes seconds.
 """
@@ -50,6 +51,14 @@ def main(argv: list[str] | None = None) -> int:
             from engine.data.command import main as data_main
 
             return data_main(arguments[1:])
+        if arguments[:1] == ["audit"]:
+            from engine.audit.command import main as audit_main
+
+            return audit_main(arguments[1:])
+        if arguments[:1] in (["evaluate"], ["baselines"]):
+            from engine.judging_command import main as judging_main
+
+            return judging_main(arguments)
         parsed = _parser().parse_args(arguments)
         return _run(parsed.run_id, parsed.store)
     except LvmtuiError as error:

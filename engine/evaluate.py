@@ -1,8 +1,9 @@
-"""Judging predictions under `doc-v1`: ranks, scores with intervals, and the predictions of a model."""
+"""Judging predictions under a protocol: ranks, and scores with intervals."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,39 +11,55 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.data.split import SplitView
+from engine.data.split import Blocks, SplitView
 from engine.data.vectors import VectorSet
-from engine.models.base import NextVectorModel
 from engine.protocol import (
     LEAST_CANDIDATES,
-    NAME,
+    NEAR_DUPLICATE,
     Positions,
     Queries,
     protocol_id,
     protocol_spec,
     select_queries,
 )
-from engine.ranks import Pairs, exact_cosines, gather, near_duplicates, rank
+from engine.ranks import Pairs, exact_cosines, gather, near_duplicates, rank, unit_rows
+from engine.selfcheck import SelfCheck
 from lvmtui import stats
-from lvmtui.errors import DataError, TrainingError
+from lvmtui.errors import DataError
 from lvmtui.store.records import Evaluation, Interval, Protocol
 
-CHECKED = 512
+CHECKED = 64
 """Queries that the self-checks look at, at most."""
+_CHECK_SCORES = 8_000_000
+"""Scores that preparing them may hold: in a huge pool fewer queries are looked at."""
 
 
 @dataclass(frozen=True, eq=False)
 class Judge:
-    """`doc-v1` on one split. What does not depend on the predictions is computed once, by `build`."""
+    """One protocol on one split. What does not depend on the predictions is computed once, at the start."""
 
     protocol: Protocol
     split: SplitView
+    """The stream that contexts are taken from."""
     within_document: bool
     device: torch.device
     """Where scores are computed."""
     asked: Queries
+    """By their places in `split`."""
+    pool: SplitView
+    """The candidates: under `doc-v1` the split itself."""
+    placed: Queries
+    """The same queries by the places of their targets in `pool`."""
     duplicates: Pairs
     """Each query with the candidates that count as its target."""
+    check: SelfCheck
+    window: int | None
+    """Vectors of every context, where the protocol fixes them; None: as many as there are, up to the model's
+    context."""
+    independent: str
+    """Why queries count as independent trials, for Wilson's interval; empty: documents are resampled."""
+    other: Callable[[str], "Judge"]
+    """The judge of another split like this one."""
 
     @classmethod
     def build(
@@ -55,36 +72,116 @@ class Judge:
         within_document: bool,
         device: torch.device,
     ) -> "Judge":
-        """Set up the judge of one split, and check that it judges rightly.
+        """Set up the judge of one split under `doc-v1`, and check that it judges rightly.
+
+        Args:
+            data: the vector set.
+            splits: what `split_documents` made of it.
+            split_name: which of them to judge on.
+            split_seed: what they were split with.
+            within_document: keep contexts inside the query's document.
+            device: where scores are computed.
 
         Raises:
-            DataError: no queries, too few candidates, vectors that are all alike, zero or not finite.
+            DataError: no queries, too few candidates, vectors that are all alike, zero or not finite; or
+                contexts are to be kept inside documents that there are none of.
             TrainingError: a self-check failed.
         """
+        if within_document and not data.has_documents:
+            raise no_documents(data)
         split = splits[split_name]
         asked = select_queries(split)
-        duplicates = near_duplicates(split, asked, device)
-        copies = np.bincount(duplicates.query, minlength=len(asked)) - 1
-        _check_distinct(split, asked, copies)
         spec = protocol_spec(
             data_fingerprint=data.fingerprint,
             split_name=split_name,
             split_seed=split_seed,
             within_document=within_document,
+            blocks=None if data.has_documents else Blocks.of(len(data)),
         )
+        independent = ""
+        if not data.has_documents:
+            independent = "the data have no documents"
+        elif asked.groups[0] == asked.groups[-1]:
+            independent = "all in one document"
+
+        def other(name: str) -> "Judge":
+            return cls.build(
+                data, splits, name, split_seed=split_seed, within_document=within_document, device=device
+            )
+
+        return cls.assemble(
+            spec,
+            split,
+            asked,
+            split,
+            asked,
+            near=NEAR_DUPLICATE,
+            within_document=within_document,
+            independent=independent,
+            device=device,
+            other=other,
+        )
+
+    @classmethod
+    def assemble(
+        cls,
+        spec: Mapping[str, Any],
+        split: SplitView,
+        asked: Queries,
+        pool: SplitView,
+        placed: Queries,
+        *,
+        near: float | None,
+        within_document: bool,
+        independent: str,
+        device: torch.device,
+        other: Callable[[str], "Judge"],
+        window: int | None = None,
+    ) -> "Judge":
+        """A judge from its parts; see the fields.
+
+        Args:
+            spec: everything that decides what a score means; hashed into the protocol's id.
+            near: cosine above which a candidate counts as the target; None: only the target itself does.
+
+        Raises:
+            DataError: vectors that are all alike, zero or not finite.
+            TrainingError: a self-check failed.
+        """
+        data = split.data
+        duplicates = near_duplicates(pool, placed, device)
+        copies = np.bincount(duplicates.query, minlength=len(placed)) - 1
+        _check_distinct(pool, placed, copies)
+        if near is None:
+            duplicates = Pairs(np.arange(len(placed)), placed.positions)
         protocol = Protocol(
             id=protocol_id(spec),
-            name=NAME,
+            name=spec["name"],
             data_fingerprint=data.fingerprint,
             spec=spec,
-            split=split_name,
+            split=spec["split"]["name"],
             n=len(asked),
-            pool=len(split),
+            pool=len(pool),
             duplicate_share=float((copies > 0).mean()),
-            documents=asked.documents,
+            documents=asked.documents if data.has_documents else 0,
             query_groups=stats.pack_ranks(asked.groups),
         )
-        judge = cls(protocol, split, within_document, device, asked, duplicates)
+        index = spread(len(asked), min(CHECKED, max(1, _CHECK_SCORES // len(pool))))
+        check = SelfCheck.prepare(index, split, asked, pool, placed, duplicates, near)
+        judge = cls(
+            protocol,
+            split,
+            within_document,
+            device,
+            asked,
+            pool,
+            placed,
+            duplicates,
+            check,
+            window,
+            independent,
+            other,
+        )
         judge.self_check()
         return judge
 
@@ -98,6 +195,19 @@ class Judge:
         positions = self.queries if index is None else self.queries[index]
         return torch.from_numpy(gather(self.split, positions).astype(np.float32))
 
+    def check_context(self, context: int) -> None:
+        """Refuse contexts of another length than the protocol's own.
+
+        Raises:
+            DataError: it has one, and this is another.
+        """
+        if self.window is not None and context != self.window:
+            raise DataError(
+                f"protocol {self.protocol.name} {self.protocol.id} judges on windows of {self.window} "
+                f"vectors, not {context}",
+                "Under this protocol another context is another task: its scores have an id of their own.",
+            )
+
     def rank(self, predictions: Tensor, index: Positions | None = None) -> NDArray[np.uint32]:
         """Ranks (n,) of the targets, 1 is best.
 
@@ -108,9 +218,9 @@ class Judge:
         Raises:
             TrainingError: a prediction is zero or not finite.
         """
-        asked = self.asked if index is None else self.asked.subset(index)
-        duplicates = self.duplicates if index is None else self.duplicates.subset(index, len(self.asked))
-        return rank(predictions, self.split, asked, duplicates, self.device)
+        placed = self.placed if index is None else self.placed.subset(index)
+        duplicates = self.duplicates if index is None else self.duplicates.subset(index, len(self.placed))
+        return rank(predictions, self.pool, placed, duplicates, self.device)
 
     def evaluation(
         self,
@@ -123,21 +233,20 @@ class Judge:
         context: int = 0,
         details: Mapping[str, Any] | None = None,
     ) -> Evaluation:
-        """Judge predictions (n, D) in the order of the queries.
+        """Judge predictions (n, D) in the order of the queries, after the self-checks.
 
         Args:
             loss: the validation loss; None for 1 - mean cosine.
             details: kept with the evaluation; the interval of the MRR is added.
 
         Raises:
-            TrainingError: a prediction is zero or not finite.
+            TrainingError: a prediction is zero or not finite, or a self-check failed.
         """
-        ranks = self.rank(predictions)
+        ranks = self._checked_ranks(predictions)
         everyone = np.arange(len(self.asked))
         cosine = float(exact_cosines(predictions, self.split, Pairs(everyone, self.queries)).mean())
         copyness = float(exact_cosines(predictions, self.split, Pairs(everyone, self.queries - 1)).mean())
-        scores = [stats.hits(ranks, k) for k in (1, 5, 10)] + [stats.reciprocal_ranks(ranks)]
-        hit1, hit5, hit10, mrr = stats.bootstrap_intervals(np.column_stack(scores), self.asked.groups)
+        bounds = self._intervals(ranks)
         return Evaluation(
             protocol_id=self.protocol.id,
             split=self.protocol.split,
@@ -150,125 +259,118 @@ class Judge:
             mrr=stats.mrr(ranks),
             n=self.protocol.n,
             pool=self.protocol.pool,
-            hit1_interval=hit1,
-            hit5_interval=hit5,
-            hit10_interval=hit10,
-            interval_method=f"bootstrap over {len(np.unique(self.asked.groups))} documents",
+            hit1_interval=bounds.hits[0],
+            hit5_interval=bounds.hits[1],
+            hit10_interval=bounds.hits[2],
+            interval_method=bounds.method,
             loss=1 - cosine if loss is None else loss,
             cosine=cosine,
             copyness=copyness,
             ranks=stats.pack_ranks(ranks),
             baseline=baseline,
             context=context,
-            details={**(details or {}), "mrr_interval": _bounds(mrr)},
+            details={**(details or {}), **bounds.details},
         )
 
     def self_check(self) -> None:
-        """The true targets must rank first; other queries' targets must do no better than chance.
+        """The true targets must rank first, shuffled ones do as chance does, and the last vectors get the
+        ranks that they always got.
 
         Raises:
             TrainingError: they do not: no score of this judge could be trusted.
         """
-        index = spread(len(self.asked), CHECKED)
-        targets = self.targets(index)
-        oracle = stats.hit_at(self.rank(targets, index), 1)
-        if oracle < 1:
-            raise TrainingError(
-                f"self-check failed: the true targets as predictions give Hit@1 = {oracle:.2%}, not 100 %",
-                "This is a bug in lvmtui, or broken memory: please report it with the data's fingerprint.",
-            )
-        shuffled = self.rank(targets[np.random.default_rng(0).permutation(len(index))], index)
-        asked = self.asked.subset(index)
-        candidates = len(self.split) - (asked.positions - asked.document_start)
-        counted = np.bincount(self.duplicates.query, minlength=len(self.asked))[index]
-        for k in (1, 5, 10):
-            # A target with copies is found as often as one of them is.
-            chance = float(np.minimum(k * counted / candidates, 1).mean())
-            found = stats.hit_at(shuffled, k)
-            if found > chance + 6 * np.sqrt(chance * (1 - chance) / len(index)) + 0.05:
-                raise TrainingError(
-                    f"self-check failed: shuffled targets give Hit@{k} = {found:.1%}, chance is {chance:.1%}",
-                    "This is a bug in lvmtui: please report it with the data's fingerprint.",
-                )
+        check = self.check
+        check.verify(rank(check.predictions, self.pool, check.asked, check.duplicates, self.device))
 
+    def _checked_ranks(self, predictions: Tensor) -> NDArray[np.uint32]:
+        """`rank` of all queries, the self-checks in the same pass over the pool: alone they would cost as
+        much again where the pool is large and the queries are few."""
+        if unit_rows(predictions)[1] is not None:
+            return self.rank(predictions)
+        both = self._with_check
+        rows = predictions.detach().to("cpu", torch.float32)
+        ranks = rank(
+            torch.cat([rows, self.check.predictions])[both.order],
+            self.pool,
+            both.placed,
+            both.duplicates,
+            self.device,
+        )
+        own = np.empty_like(ranks)
+        own[both.order] = ranks
+        self.check.verify(own[len(rows) :])
+        return own[: len(rows)]
 
-def predict_queries(
-    model: NextVectorModel, judge: Judge, *, context: int, batch: int, device: torch.device
-) -> Tensor:
-    """A model's predictions (n, D) for the judge's queries, float32 on `device`, in their order.
+    @cached_property
+    def _with_check(self) -> "_Merged":
+        return _Merged.of(self.placed, self.duplicates, self.check)
 
-    The model runs over overlapping windows of `context` vectors, half a context apart, and each query takes
-    the earliest window that reaches it: it sees at least half a context of predecessors and at most a whole
-    one, or all there are. A pure function of model, split and arguments; the model is in evaluation mode
-    meanwhile.
-
-    Args:
-        context: vectors that a window holds.
-        batch: windows in one forward pass.
-        device: where the model is.
-    """
-    plan = _plan_windows(judge, context)
-    predictions = torch.empty(len(judge.asked), judge.split.data.vectors.shape[1], device=device)
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            for first in range(0, len(plan.start), batch):
-                windows = slice(first, first + batch)
-                x = torch.from_numpy(_windows(judge.split, plan.start[windows], plan.length[windows]))
-                output, _ = model(x.to(device))
-                a, b = np.searchsorted(plan.window, [first, first + len(x)])
-                row = torch.from_numpy(plan.window[a:b] - first).to(device)
-                column = torch.from_numpy(plan.offset[a:b]).to(device)
-                query = torch.from_numpy(plan.query[a:b]).to(device)
-                predictions[query] = output[row, column].float()
-    finally:
-        model.train(was_training)
-    return predictions
+    def _intervals(self, ranks: NDArray[np.uint32]) -> "_Bounds":
+        """95 % intervals of the scores that ranks (n,) come to."""
+        groups = self.asked.groups
+        documents = len(np.unique(groups))
+        scores = [stats.hits(ranks, k) for k in (1, 5, 10)] + [stats.reciprocal_ranks(ranks)]
+        if not self.independent:
+            *hits, mrr = stats.bootstrap_intervals(np.column_stack(scores), groups)
+            return _Bounds(hits, f"bootstrap over {documents} documents", {"mrr_interval": _pair(mrr)})
+        hits = [stats.wilson_interval(int(score.sum()), len(ranks)) for score in scores[:3]]
+        details: dict[str, Any] = {}
+        if documents > 1:
+            mrr = stats.bootstrap_interval(scores[3], groups)
+            unit = "documents" if self.split.data.has_documents else "stretches"
+            details = {
+                "mrr_interval": _pair(mrr),
+                "mrr_interval_method": f"bootstrap over {documents} {unit}",
+            }
+        return _Bounds(hits, f"Wilson over {len(ranks)} queries: {self.independent}", details)
 
 
 @dataclass(frozen=True, eq=False)
-class _Plan:
-    """Which window predicts which query; windows longest first, queries by window."""
+class _Merged:
+    """The queries and those of the self-checks, by their places in the pool."""
 
-    start: Positions
-    """(w,) position of each window's first vector."""
-    length: Positions
-    """(w,) vectors in it that are needed."""
-    query: Positions
-    """(n,) query number."""
-    window: Positions
-    """(n,) the window that predicts it, ascending."""
-    offset: Positions
-    """(n,) the place in the window that stands right before the query."""
+    order: Positions
+    """Which of queries and checks, one after the other, stands at each place."""
+    placed: Queries
+    duplicates: Pairs
 
-
-def _plan_windows(judge: Judge, context: int) -> _Plan:
-    stride = max(1, context // 2)
-    base = judge.asked.document_start if judge.within_document else np.zeros_like(judge.queries)
-    predecessors = judge.queries - base
-    start = base + stride * np.maximum(0, -(-(predecessors - context) // stride))
-    offset = judge.queries - 1 - start
-    starts, window = np.unique(start, return_inverse=True)
-    length = np.zeros(len(starts), np.int64)
-    np.maximum.at(length, window, offset + 1)
-    # Windows of similar length share a batch: little padding.
-    order = np.argsort(-length, kind="stable")
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    by_window = np.argsort(place[window], kind="stable")
-    return _Plan(starts[order], length[order], by_window, place[window][by_window], offset[by_window])
+    @classmethod
+    def of(cls, placed: Queries, duplicates: Pairs, check: SelfCheck) -> "_Merged":
+        parts = (placed, check.asked)
+        positions, starts, groups = (
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("positions", "document_start", "groups")
+        )
+        order = np.argsort(positions, kind="stable")
+        number = np.empty_like(order)
+        number[order] = np.arange(len(order))
+        query = number[np.concatenate([duplicates.query, check.duplicates.query + len(placed)])]
+        position = np.concatenate([duplicates.position, check.duplicates.position])
+        by_position = np.lexsort((query, position))
+        return cls(
+            order,
+            Queries(positions[order], starts[order], groups[order], placed.documents),
+            Pairs(query[by_position], position[by_position]),
+        )
 
 
-def _windows(split: SplitView, starts: Positions, lengths: Positions) -> NDArray[np.float32]:
-    """Vectors (b, longest, D). Shorter windows go on with their last vector: models are causal, and what
-    they say there is not used."""
-    longest = int(lengths.max())
-    rows = []
-    for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
-        vectors = split.take(start, start + length)
-        rows.append(np.concatenate([vectors, np.repeat(vectors[-1:], longest - length, axis=0)]))
-    return np.stack(rows)
+@dataclass(frozen=True)
+class _Bounds:
+    """The intervals of one evaluation."""
+
+    hits: Sequence[Interval]
+    """Of Hit@1, Hit@5 and Hit@10."""
+    method: str
+    details: Mapping[str, Any]
+    """The interval of the MRR, where there is one."""
+
+
+def no_documents(data: VectorSet) -> DataError:
+    """The refusal to keep contexts inside documents that are not known."""
+    return DataError(
+        f"contexts cannot be kept inside documents: {data.path} does not say where documents begin",
+        "Set data.within_document = false, or add documents.npy with a document id for each vector.",
+    )
 
 
 def _check_distinct(split: SplitView, asked: Queries, copies: Positions) -> None:
@@ -288,5 +390,5 @@ def spread(n: int, most: int) -> Positions:
     return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
 
 
-def _bounds(interval: Interval) -> list[float]:
+def _pair(interval: Interval) -> list[float]:
     return [interval.low, interval.high]

@@ -1,7 +1,7 @@
 """What training minimises. Targets and negatives are frozen vectors; everything is computed in float32."""
 
 import math
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,15 @@ EPSILON = 1e-6
 
 Measured: TypeAlias = tuple[Tensor, dict[str, Tensor]]
 """A loss, and its terms by name."""
+
+
+class Parts(NamedTuple):
+    """A loss taken apart."""
+
+    weighted: dict[str, Tensor]
+    """By name what the loss is the sum of, weights included; with gradients."""
+    terms: dict[str, Tensor]
+    """By name what is worth reporting, without weights; detached."""
 
 
 class Objective(nn.Module):
@@ -41,11 +50,17 @@ class Objective(nn.Module):
             The loss, a scalar: averaged over micro-batches of equal size it is that of the whole batch, if it
             draws no negatives from its batch. And its terms by name, detached.
         """
+        parts = self.parts(predictions, targets, bank)
+        first, *others = parts.weighted.values()
+        return sum(others, first), parts.terms
+
+    def parts(self, predictions: Tensor, targets: Tensor, bank: Tensor | None = None) -> Parts:
+        """What `forward` sums up; the same arguments."""
         if self.positions == "last":
             predictions, targets = predictions[:, -1:], targets[:, -1:]
         return self.measure(_unit(predictions), _unit(targets), bank)
 
-    def measure(self, predictions: Tensor, targets: Tensor, bank: Tensor | None) -> Measured:
+    def measure(self, predictions: Tensor, targets: Tensor, bank: Tensor | None) -> Parts:
         """The loss of unit vectors at supervised positions only."""
         raise NotImplementedError
 
@@ -62,7 +77,7 @@ class BankNce(Objective):
         log_temperature = torch.tensor(math.log(section.temperature))
         self.log_temperature = nn.Parameter(log_temperature, requires_grad=section.learn_temperature)
 
-    def measure(self, predictions: Tensor, targets: Tensor, bank: Tensor | None) -> Measured:
+    def measure(self, predictions: Tensor, targets: Tensor, bank: Tensor | None) -> Parts:
         """Cross-entropy of the target among the bank, plus the weighted cosine term."""
         if bank is None:
             raise ValueError("nce needs a bank of negatives")
@@ -74,8 +89,10 @@ class BankNce(Objective):
         against = (predictions @ negatives.T / temperature).masked_fill(same, -torch.inf)
         target = cosine / temperature
         nce = (torch.logaddexp(target, against.logsumexp(dim=-1)) - target).mean()
-        loss = nce + self.section.cosine * (1 - cosine.mean())
-        return loss, _detached(nce=nce, cosine=cosine.mean(), temperature=temperature)
+        weighted = {"nce": nce}
+        if self.section.cosine > 0:
+            weighted["cosine"] = self.section.cosine * (1 - cosine.mean())
+        return Parts(weighted, _detached(nce=nce, cosine=cosine.mean(), temperature=temperature))
 
     def _temperature(self) -> Tensor:
         if self.section.learn_temperature:
@@ -92,17 +109,17 @@ class Published(Objective):
     more accumulation brings no more of them.
     """
 
-    def measure(self, predictions: Tensor, targets: Tensor, bank: Tensor | None) -> Measured:  # noqa: ARG002
+    def measure(self, predictions: Tensor, targets: Tensor, bank: Tensor | None) -> Parts:  # noqa: ARG002
         """The cosine loss plus the weighted contrast within the batch, at a fixed temperature."""
         cosine = (predictions * targets).sum(dim=-1).mean()
-        loss = 1 - cosine
+        weighted = {"cosine": 1 - cosine}
         terms = {"cosine": cosine}
         if self.section.alpha > 0:
             logits = predictions.transpose(0, 1) @ targets.permute(1, 2, 0) / self.section.temperature
             matches = torch.arange(logits.shape[-1], device=logits.device).expand(logits.shape[:2])
             terms["info_nce"] = functional.cross_entropy(logits.flatten(0, 1), matches.flatten())
-            loss = loss + self.section.alpha * terms["info_nce"]
-        return loss, _detached(**terms)
+            weighted["info_nce"] = self.section.alpha * terms["info_nce"]
+        return Parts(weighted, _detached(**terms))
 
 
 _OBJECTIVES: dict[str, type[Objective]] = {"nce": BankNce, "published": Published}

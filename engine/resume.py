@@ -24,7 +24,7 @@ def go_on(trainer: Trainer, run: Run, root: Path, reporter: Reporter) -> None:
     last = next((row for row in rows if row.is_last), None)
     if last is not None:
         state = checkpoint.load(root / last.path, last.sha256)
-        _refuse_changes(state["identity"], trainer.identity, run)
+        refuse_changes(state["identity"], trainer.identity, run)
         trainer.load_state_dict(state)
         _warn_of_changes(state["identity"], trainer.identity, reporter)
     step = -1 if last is None else last.step
@@ -47,7 +47,7 @@ def go_on(trainer: Trainer, run: Run, root: Path, reporter: Reporter) -> None:
         )
 
 
-def _refuse_changes(then: Mapping[str, Any], now: Mapping[str, Any], run: Run) -> None:
+def refuse_changes(then: Mapping[str, Any], now: Mapping[str, Any], run: Run) -> None:
     """A resumed run must be the same run."""
     recipes = [Recipe.model_validate(identity["recipe"]) for identity in (then, now)]
     changed = {

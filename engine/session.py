@@ -9,23 +9,24 @@ from pathlib import Path
 import numpy
 import torch
 
-from engine.baselines import NAMES, TrainStatistics, check_copy_last, compute_baselines, tuned_start
+from engine.audit.kept import audit_once
+from engine.baselines import TrainStatistics, tuned_start
+from engine.baselines.kept import kept_baselines, rivals
+from engine.building import build_learner
 from engine.control import Outcome, StopFlag, Stopped
 from engine.data.locate import resolve_data
 from engine.data.split import SplitView, split_documents
 from engine.data.vectors import VectorSet
-from engine.data.windows import Windows
 from engine.device import choose_device, device_name
 from engine.evaluate import Judge
 from engine.learner import Learner
-from engine.losses import build_objective
-from engine.models import ComposerStart, build_model, count_parameters
+from engine.models import ComposerStart, count_parameters
 from engine.reporter import Reporter, log
 from engine.resume import go_on
+from engine.task import task_of
 from engine.train import Trainer
 from lvmtui import __version__
 from lvmtui.recipe import Recipe, from_json
-from lvmtui.store.reader import Reader
 from lvmtui.store.records import Evaluation, Event, Run, RunFacts
 from lvmtui.store.writer import Writer
 
@@ -45,28 +46,26 @@ def train_run(run: Run, root: Path, reporter: Reporter, flag: StopFlag) -> Outco
         Stopped: a stop was asked for before the first step.
     """
     recipe = from_json(run.recipe)
-    device = _set_up_torch(recipe)
+    device = set_up_torch(recipe)
     log.info("torch %s on %s, %d threads", torch.__version__, device_name(device), torch.get_num_threads())
-    data = resolve_data(recipe.data.path, _Narrator(flag))
+    narrator = _Narrator(flag)
+    data = resolve_data(recipe.data.path, narrator)
     rows, dim = data.vectors.shape
     log.info(
         "data %s: %d vectors of %d numbers, fingerprint %s", recipe.data.path, rows, dim, data.fingerprint
     )
-    splits = split_documents(data, recipe.evaluate.split_seed)
+    task = task_of(recipe, data)
+    _audit(recipe, data, reporter, narrator)
     flag.check()
-    judge = Judge.build(
-        data,
-        splits,
-        "validation",
-        split_seed=recipe.evaluate.split_seed,
-        within_document=recipe.data.within_document,
-        device=device,
-    )
+    judge = task.judge("validation", device)
     log.info("protocol %s: %d queries, pool %d", judge.protocol.id, judge.protocol.n, judge.protocol.pool)
-    baselines = _baselines(recipe, splits, judge, reporter, device)
-    start = _start(recipe, splits, baselines)
+    for flaw in judge.protocol.spec.get("flaws", ()):
+        log.warning("%s, wrong with it: %s", judge.protocol.name, flaw)
+    baselines = _baselines(recipe, task.splits, judge, reporter, device)
     flag.check()
-    trainer = _trainer(run, root, recipe, data, splits, judge, baselines, start, device, reporter, flag)
+    start = _start(recipe, task.splits, baselines)
+    learner = build_learner(recipe, task, start, device)
+    trainer = _trainer(run, root, recipe, data, learner, judge, reporter, flag)
     go_on(trainer, run, root, reporter)
     _announce(trainer, run, data, device, reporter, flag)
     return trainer.train()
@@ -88,7 +87,8 @@ class _Narrator:
             log.info("%s%s", stage, f" {done}/{total}" if total and done else "")
 
 
-def _set_up_torch(recipe: Recipe) -> torch.device:
+def set_up_torch(recipe: Recipe) -> torch.device:
+    """Choose the device and the threads that a recipe asks for, and make what is computed repeatable."""
     device = choose_device(recipe.train.device)
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
@@ -99,31 +99,27 @@ def _set_up_torch(recipe: Recipe) -> torch.device:
     return device
 
 
+def _audit(recipe: Recipe, data: VectorSet, reporter: Reporter, progress: _Narrator) -> None:
+    """Look at the data before anything is learnt from them, whatever protocol judges: split by document."""
+    seed = recipe.evaluate.split_seed
+    audit_once(
+        data,
+        split_documents(data, seed),
+        recipe.data.context,
+        reporter.call,
+        log,
+        split_seed=seed,
+        within_document=recipe.data.within_document,
+        progress=progress,
+    )
+
+
 def _baselines(
     recipe: Recipe, splits: Mapping[str, SplitView], judge: Judge, reporter: Reporter, device: torch.device
 ) -> list[Evaluation]:
     """The baselines under this protocol and context: from the store, or computed and put there."""
     context = recipe.data.context
-
-    def stored(writer: Writer) -> list[Evaluation]:
-        writer.save_protocol(judge.protocol)
-        found = Reader(writer.database).baselines(judge.protocol.id)
-        return [evaluation for evaluation in found if evaluation.context == context]
-
-    known = reporter.call(stored)
-    if {evaluation.baseline for evaluation in known} >= set(NAMES):
-        check_copy_last(judge, next(e for e in known if e.baseline == "copy-last"))
-    else:
-        log.info("computing the baselines")
-        computed = compute_baselines(splits, judge, context=context, device=device)
-
-        def save(writer: Writer) -> None:
-            for evaluation in computed:
-                writer.save_baseline(evaluation)
-
-        reporter.submit(save)
-        # Where another run was faster, its rows stand, and both go by them.
-        known = reporter.call(stored)
+    known = kept_baselines(judge, splits, context=context, device=device, call=reporter.call)
     for evaluation in known:
         scores = [f"{100 * score:.2f}" for score in (evaluation.hit1, evaluation.hit5, evaluation.hit10)]
         log.info("baseline %s: Hit@1/5/10 %s", evaluation.baseline, " / ".join(scores))
@@ -142,43 +138,17 @@ def _trainer(
     root: Path,
     recipe: Recipe,
     data: VectorSet,
-    splits: Mapping[str, SplitView],
+    learner: Learner,
     judge: Judge,
-    baselines: list[Evaluation],
-    start: ComposerStart,
-    device: torch.device,
     reporter: Reporter,
     flag: StopFlag,
 ) -> Trainer:
     """The trainer at its first step."""
-    section = recipe.train
-    context = recipe.data.context
-    windows = Windows(
-        splits["train"],
-        context=context,
-        stride=recipe.data.stride,
-        per_epoch=section.steps_per_epoch * section.batch * section.accumulation or None,
-        seed=section.seed,
-        within_document=recipe.data.within_document,
-    )
-    torch.manual_seed(section.seed)
-    model = build_model(recipe.model, dim=data.vectors.shape[1], context=context, start=start)
-    objective = build_objective(recipe.loss, section.positions)
-    steps_per_epoch = -(-len(windows) // (section.batch * section.accumulation))
-    learner = Learner(
-        recipe,
-        model,
-        objective,
-        windows=windows,
-        train=splits["train"],
-        device=device,
-        total_steps=section.epochs * steps_per_epoch,
-    )
     identity = {
         "recipe": recipe.model_dump(mode="json"),
         "data": data.fingerprint,
         "protocol": judge.protocol.id,
-        "device": device_name(device),
+        "device": device_name(learner.device),
         "threads": torch.get_num_threads(),
         "versions": versions(),
     }
@@ -186,9 +156,9 @@ def _trainer(
         run,
         recipe,
         learner,
-        windows,
+        learner.windows,
         judge,
-        baselines=baselines,
+        baselines=rivals(judge, reporter.call),
         identity=identity,
         root=root,
         reporter=reporter,

@@ -7,21 +7,26 @@ negatives and rates are pure functions of seed and step, and everything else is 
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engine import checkpoint
+from engine.audit.live import LiveAudit, tell
 from engine.control import Outcome, StopFlag
 from engine.data.windows import Windows
 from engine.evaluate import Judge
+from engine.keeper import CheckpointKeeper
 from engine.learner import Learner, StepResult
+from engine.position import Position
 from engine.reporter import Reporter, log
 from engine.stopping import EarlyStopping
-from engine.validate import score_name, validate, verdict
-from lvmtui.errors import CheckpointError, TrainingError
+from engine.validate import validate
+from engine.verdict import score_name, verdict
+from lvmtui.checks.records import plan_of
+from lvmtui.errors import TrainingError
 from lvmtui.recipe import Recipe
 from lvmtui.store.lifecycle import Result
+from lvmtui.store.reader import Reader
 from lvmtui.store.records import (
     Checkpoint,
     EpochReport,
@@ -32,35 +37,10 @@ from lvmtui.store.records import (
     Run,
     Severity,
 )
-from lvmtui.store.writer import Writer
 
 NON_FINITE_LIMIT = 3
 """Steps in a row without a finite gradient after which training fails."""
 _SMOOTHING = 0.9
-
-
-@dataclass
-class Position:
-    """Where training stands: saved with every checkpoint."""
-
-    epoch: int = 0
-    """Epochs finished."""
-    step_in_epoch: int = 0
-    """Optimiser steps done of the running epoch."""
-    step: int = 0
-    """Optimiser steps done."""
-    loss_sum: float = 0.0
-    """Of the running epoch, over windows."""
-    windows: int = 0
-    """Windows in `loss_sum`."""
-    seconds: float = 0.0
-    """Spent training in the running epoch."""
-    non_finite: int = 0
-    """Steps skipped in a row."""
-    saved_best: float | None = None
-    """The watched metric of the checkpoint marked best."""
-    epoch_seconds: float | None = None
-    """What the last finished epoch took."""
 
 
 class Trainer:
@@ -94,7 +74,7 @@ class Trainer:
         self.judge = judge
         self.baselines = baselines
         self.identity = identity
-        self.root = root
+        self.keeper = CheckpointKeeper(root, run.folder)
         self.reporter = reporter
         self.flag = flag
         self.position = Position()
@@ -107,7 +87,13 @@ class Trainer:
         self.steps_per_epoch = math.ceil(len(windows) / self.per_step)
         self.best: Evaluation | None = None
         """The evaluation with the highest value of the watched metric."""
-        self._saved_step: int | None = None
+        plan = plan_of(
+            recipe,
+            steps=recipe.train.epochs * self.steps_per_epoch,
+            steps_per_epoch=self.steps_per_epoch,
+            windows=len(windows),
+        )
+        self.audit = LiveAudit(learner, judge, plan)
         self._measured: tuple[int, float] | None = None
         self._speed: float | None = None
 
@@ -119,15 +105,18 @@ class Trainer:
             OwnershipLost: the run is another process's now.
         """
         epochs = self.recipe.train.epochs
+        self.reporter.call(lambda writer: self.audit.restore(Reader(writer.database), self.run))
         while self.position.epoch < epochs and not self.stopping.exhausted:
             if not self._train_epoch():
                 return self._stopped()
             self._end_epoch()
+        ended = Result.COMPLETED if self.position.epoch >= epochs else Result.EARLY_STOPPED
+        tell(self.audit.finish(ended), self.reporter)
         summary = verdict(self.best, self.baselines, self.recipe.stop.metric)
-        if self.position.epoch >= epochs:
-            return Outcome(Result.COMPLETED, f"completed {epochs} epochs; {summary}")
+        if ended is Result.COMPLETED:
+            return Outcome(ended, f"completed {epochs} epochs; {summary}")
         reason = f"no gain in {self.stopping.used} evaluations"
-        return Outcome(Result.EARLY_STOPPED, f"early stopped: {reason}; {summary}")
+        return Outcome(ended, f"early stopped: {reason}; {summary}")
 
     def progress(self) -> Progress:
         """How far the run has come."""
@@ -159,7 +148,7 @@ class Trainer:
         self.position = Position(**state["position"])
         self.stopping.load_state_dict(state["stopping"])
         self.learner.load_state_dict(state["learner"])
-        self._saved_step = self.position.step
+        self.keeper.saved_step = self.position.step
 
     def _train_epoch(self) -> bool:
         """Do what is left of the running epoch's steps.
@@ -198,12 +187,14 @@ class Trainer:
         if result.temperature is not None:
             values["train/temperature"] = result.temperature
         self.reporter.metrics(self._points(values), self.progress())
+        found = self.audit.step(position.step, result)
         if result.finite:
             position.loss_sum += result.loss * windows
             position.windows += windows
             position.non_finite = 0
         else:
             self._skipped(result)
+        tell(found, self.reporter)
 
     def _skipped(self, result: StepResult) -> None:
         """A step whose loss or gradient was NaN or infinite has changed nothing; too many of them end it."""
@@ -217,6 +208,7 @@ class Trainer:
             {"epoch": position.epoch + 1, "step": position.step, "in_a_row": position.non_finite},
         )
         if position.non_finite >= NON_FINITE_LIMIT:
+            tell(self.audit.history(Result.FAILED), self.reporter)
             raise TrainingError(
                 f"training diverged: {NON_FINITE_LIMIT} steps in a row had no finite gradient, up to {where}",
                 "Launch the phase again with a lower train.lr, a longer warm-up or a smaller train.clip.",
@@ -243,6 +235,9 @@ class Trainer:
             self._measured = (position.step, value)
             self.best = evaluation if gain else self.best
             values |= _scores(evaluation)
+            measured, found = self.audit.evaluation(evaluation)
+            values |= measured
+            tell(found, self.reporter)
         position.step_in_epoch = position.windows = 0
         position.loss_sum = position.seconds = 0.0
         saved, events = self._save()
@@ -252,15 +247,24 @@ class Trainer:
             events.append(Event("best", message, time.time(), evidence={"epoch": position.epoch}))
         report = EpochReport(self.progress(), self._points(values), evaluation, saved, tuple(events))
         self.reporter.epoch(report)
-        self.reporter.submit(self._remove_superseded)
+        self.reporter.submit(self.keeper.remove_superseded)
         self._log_epoch(value, gain)
+        tell(self.audit.history(), self.reporter)
 
     def _evaluate(self) -> Evaluation | None:
         """Judge the model, if this epoch is one to judge."""
         epoch = self.position.epoch
         if epoch % self.recipe.evaluate.every and epoch < self.recipe.train.epochs:
             return None
-        return validate(self.learner, self.judge, self.recipe, epoch=epoch, step=self.position.step)
+        return validate(
+            self.learner,
+            self.judge,
+            self.recipe,
+            epoch=epoch,
+            step=self.position.step,
+            baselines=self.baselines,
+            seen=self.audit.predictions,
+        )
 
     def _save(self) -> tuple[Checkpoint | None, list[Event]]:
         """Write a checkpoint of this moment.
@@ -268,48 +272,17 @@ class Trainer:
         Returns:
             The row for the file, or None and an event saying why there is no file.
         """
-        position = self.position
-        step, measured = self._measured or (None, None)
-        value = measured if step == position.step else None
-        kept = position.saved_best
-        best = value is not None and (kept is None or value > kept)
-        position.saved_best = value if best else kept
-        path = checkpoint.checkpoint_path(self.root / self.run.folder / "checkpoints", position.step)
-        try:
-            written = checkpoint.save(path, self.state_dict())
-        except CheckpointError as error:
-            position.saved_best = kept
-            log.error("%s", error)
-            return None, [Event("checkpoint_failed", str(error), time.time(), Severity.ERROR)]
-        self._saved_step = position.step
-        row = Checkpoint(
-            path=str(path.relative_to(self.root)),
-            epoch=position.epoch,
-            step=position.step,
-            time=time.time(),
-            sha256=written.sha256,
-            size=written.size,
-            is_best=best,
-            is_last=True,
-            value=value,
-        )
-        return row, []
-
-    def _remove_superseded(self, writer: Writer) -> None:
-        """Drop the files that are neither best nor last any more, once the newer one's row is committed."""
-        superseded = writer.superseded_checkpoints()
-        if superseded:
-            writer.forget_checkpoints([row.id for row in superseded])
-        for row in superseded:
-            (self.root / row.path).unlink(missing_ok=True)
+        step, value = self._measured or (None, None)
+        judged = value if step == self.position.step else None
+        return self.keeper.save(self.position, judged, self.state_dict)
 
     def _stopped(self) -> Outcome:
         """Keep what was done since the last checkpoint."""
         position = self.position
-        if position.step not in {0, self._saved_step}:
+        if position.step not in {0, self.keeper.saved_step}:
             saved, events = self._save()
             self.reporter.epoch(EpochReport(self.progress(), checkpoint=saved, events=tuple(events)))
-            self.reporter.submit(self._remove_superseded)
+            self.reporter.submit(self.keeper.remove_superseded)
         where = f"epoch {position.epoch + 1}, step {position.step}"
         return Outcome(Result.STOPPED, f"stopped by {self.flag.reason} in {where}; it can be resumed")
 

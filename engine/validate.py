@@ -1,25 +1,39 @@
-"""Judging a model in training: the evaluation with its loss, and what came out in words."""
+"""Judging a model in training: the evaluation with its loss, beside its baselines."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
 
-from engine.evaluate import Judge, predict_queries
+from engine.baselines.kept import rivals_among
+from engine.evaluate import Judge
 from engine.learner import Learner
+from engine.predict import predict_queries
+from engine.verdict import UNPAIRED
+from lvmtui import stats
 from lvmtui.recipe import Recipe
-from lvmtui.store.records import Evaluation, Interval
-
-_NAMES = {"hit1": "Hit@1", "hit5": "Hit@5", "hit10": "Hit@10", "mrr": "MRR"}
-
-
-def score_name(metric: str) -> str:
-    """The usual name of a watched metric."""
-    return _NAMES[metric]
+from lvmtui.store.records import Evaluation, Versus
+from lvmtui.versus import KEY, as_details
 
 
-def validate(learner: Learner, judge: Judge, recipe: Recipe, *, epoch: int, step: int) -> Evaluation:
+def validate(
+    learner: Learner,
+    judge: Judge,
+    recipe: Recipe,
+    *,
+    epoch: int,
+    step: int,
+    baselines: Sequence[Evaluation] = (),
+    seen: Callable[[Tensor], None] | None = None,
+) -> Evaluation:
     """Judge the model as it stands; leaves no trace in the training.
+
+    Args:
+        judge: of any split.
+        baselines: under the judge's protocol, of any context, with their ranks: the model is compared with
+            the strongest of them and with copy-last, query by query.
+        seen: is shown the predictions (n, D).
 
     Raises:
         TrainingError: a prediction is NaN or zero.
@@ -29,8 +43,42 @@ def validate(learner: Learner, judge: Judge, recipe: Recipe, *, epoch: int, step
         predictions = predict_queries(
             learner.model, judge, context=context, batch=recipe.train.batch, device=learner.device
         )
+        if seen is not None:
+            seen(predictions)
         loss = _loss(learner, judge, predictions, recipe)
-        return judge.evaluation(predictions, epoch=epoch, step=step, loss=loss, context=context)
+        evaluation = judge.evaluation(predictions, epoch=epoch, step=step, loss=loss, context=context)
+    return beside(evaluation, baselines, judge)
+
+
+def beside(evaluation: Evaluation, baselines: Sequence[Evaluation], judge: Judge) -> Evaluation:
+    """The evaluation with its paired comparisons (Hit@5) in its details: with the strongest of some
+    baselines, then with copy-last. Where a single document has queries, which tells nothing of chance, that
+    is said instead.
+
+    Args:
+        evaluation: by this judge, with its ranks.
+        baselines: under the same protocol, with their ranks.
+    """
+    rivals = rivals_among(baselines)
+    if not rivals:
+        return evaluation
+    if len(np.unique(judge.asked.groups)) < 2:
+        return replace(evaluation, details={**evaluation.details, UNPAIRED: "a single document has queries"})
+    hits = stats.hits(stats.unpack_ranks(evaluation.ranks), 5)
+    others = np.column_stack([stats.hits(stats.unpack_ranks(rival.ranks), 5) for rival in rivals])
+    compared = stats.paired_bootstraps(hits, others, judge.asked.groups)
+    versus = [
+        Versus(
+            rival.baseline or "",
+            item.difference,
+            item.interval,
+            item.p,
+            context=rival.context,
+            detectable=item.detectable,
+        )
+        for rival, item in zip(rivals, compared, strict=True)
+    ]
+    return replace(evaluation, details={**evaluation.details, KEY: as_details(versus)})
 
 
 def _loss(learner: Learner, judge: Judge, predictions: Tensor, recipe: Recipe) -> float:
@@ -50,22 +98,3 @@ def _loss(learner: Learner, judge: Judge, predictions: Tensor, recipe: Recipe) -
         loss, _ = learner.objective(part.view(shape), targets.view(shape), bank)
         total += float(loss) * len(part)
     return total / len(predictions)
-
-
-def verdict(best: Evaluation | None, baselines: Sequence[Evaluation], metric: str) -> str:
-    """The best evaluation beside the strongest baseline, in words."""
-    if best is None:
-        return "never evaluated"
-    name = score_name(metric)
-    score: float = getattr(best, metric)
-    line = f"{name} {100 * score:.1f} % at epoch {best.epoch}"
-    if not baselines:
-        return line
-    strongest = max(baselines, key=lambda baseline: getattr(baseline, metric))
-    bar: float = getattr(strongest, metric)
-    interval: Interval | None = getattr(best, f"{metric}_interval", None)
-    noise = interval is not None and interval.low <= bar <= interval.high
-    named = f"its best baseline {strongest.baseline} ({100 * bar:.1f} %)"
-    if score < bar:
-        return f"{line}: below {named}{', within noise' if noise else ''}"
-    return f"{line}: {'within noise of' if noise else 'above'} {named}"

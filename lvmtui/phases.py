@@ -13,7 +13,7 @@ from typing import Any
 from lvmtui import format as fmt
 from lvmtui import recipe as recipes
 from lvmtui.errors import LvmtuiError, RecipeError
-from lvmtui.ranking import training_seconds
+from lvmtui.leaderboard.ranking import training_seconds
 from lvmtui.recipe import Recipe
 from lvmtui.requirements import INSTALL_TRAIN, check_data, missing_train_packages
 from lvmtui.snapshot import RunView, Snapshot

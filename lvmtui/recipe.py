@@ -90,7 +90,9 @@ class TrainSection(Section):
 class EvaluateSection(Section):
     """How it is judged."""
 
-    protocol: Literal["doc-v1"] = Field("doc-v1", description="evaluation protocol")
+    protocol: Literal["doc-v1", "window-v0"] = Field(
+        "doc-v1", description="evaluation protocol; window-v0: legacy, leaks, not comparable"
+    )
     every: int = Field(1, ge=1, le=1000, description="epochs between evaluations")
     split_seed: int = Field(0, ge=0, le=2**31 - 1, description="seed of the document split")
 
@@ -132,6 +134,8 @@ class Recipe(Section):
     def _check_combinations(self) -> "Recipe":
         if self.loss.name == "published" and self.loss.alpha > 0 and self.train.batch < 2:
             raise ValueError("loss.name = published with alpha > 0 needs train.batch of at least 2")
+        if self.evaluate.protocol == "window-v0" and self.data.within_document:
+            raise ValueError("evaluate.protocol = window-v0 needs data.within_document = false")
         return self
 
     def to_json(self) -> str:

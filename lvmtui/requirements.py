@@ -43,6 +43,5 @@ def check_data(path: str) -> None:
     if not folder.is_dir():
         what = "is a file, not the folder of a vector set" if folder.exists() else "does not exist"
         raise DataError(f"the vector set {folder} {what}", hint)
-    for name in ("vectors.npy", "documents.npy"):
-        if not (folder / name).is_file():
-            raise DataError(f"the vector set {folder} has no {name}", hint)
+    if not (folder / "vectors.npy").is_file():
+        raise DataError(f"the vector set {folder} has no vectors.npy", hint)

@@ -77,6 +77,11 @@ def test_wrong_overrides_are_explained(override: str, message: str, hint: str) -
             "needs train.batch of at least 2",
             "",
         ),
+        (
+            {**BASE, "evaluate": {"protocol": "window-v0"}, "data": {"within_document": True}},
+            "window-v0 needs data.within_document = false",
+            "",
+        ),
     ],
 )
 def test_wrong_files_are_explained(values: dict[str, object], message: str, hint: str) -> None:
@@ -106,7 +111,7 @@ def test_seeds_of_one_recipe_share_its_hash() -> None:
     assert recipe.differences(first, other) == {"train.lr": ("0.0001", "0.1"), "train.seed": ("1", "0")}
 
 
-@pytest.mark.parametrize("name", ["demo", "phase-1", "phase-2", "phase-2b", "phase-3"])
+@pytest.mark.parametrize("name", ["demo", "legacy-3", "phase-1", "phase-2", "phase-2b", "phase-3"])
 def test_the_shipped_phases_load(name: str) -> None:
     loaded = recipe.load(name)
     assert loaded.name == name
@@ -123,6 +128,19 @@ def test_the_phases_have_the_published_hyperparameters(name: str, context: int, 
     assert loaded.train.batch * loaded.train.accumulation == 256
     assert (loaded.train.lr, loaded.train.weight_decay, loaded.stop.patience) == (1e-4, 1e-4, 3)
     assert set(loaded.target_scores()) == {"hit1", "hit5", "hit10"}
+
+
+def test_the_legacy_phase_is_phase_3_as_it_was_published() -> None:
+    legacy, phase = recipe.load("legacy-3"), recipe.load("phase-3")
+    assert set(recipe.differences(legacy, phase)) == {
+        "data.stride",
+        "model.head",
+        "train.positions",
+        "train.seed",
+        "evaluate.protocol",
+        "evaluate.split_seed",
+    }
+    assert legacy.target_scores() == phase.target_scores()
 
 
 def test_a_projects_own_phases_win_and_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

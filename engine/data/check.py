@@ -17,7 +17,7 @@ from engine.data.npy import ArrayFile
 from engine.data.progress import Progress
 from lvmtui.errors import DataError
 
-_ZERO = 1e-6
+ZERO_LENGTH = 1e-6
 """Below this length a vector has no direction."""
 _VERSION = 1
 CHECK = ".lvmtui-check.json"
@@ -42,25 +42,37 @@ class Check:
 
 
 def checked(
-    folder: Path, vectors: ArrayFile, documents: ArrayFile, ids: NDArray[np.int64], progress: Progress
+    folder: Path,
+    vectors: ArrayFile,
+    documents: ArrayFile | None,
+    ids: NDArray[np.int64] | None,
+    progress: Progress,
 ) -> Check:
     """The check of a set: remembered when its files are unchanged, else made and kept.
+
+    Args:
+        folder: of the set.
+        vectors: its vectors.
+        documents: its documents; None where there are none.
+        ids: what is in them.
+        progress: told how far the reading has come.
 
     Raises:
         DataError: a vector is NaN, infinite or zero, or the files cannot be read.
     """
-    key = _key(folder, vectors, documents)
+    files = [vectors] if documents is None else [vectors, documents]
+    key = _key(folder, *files)
     places = _places(folder)
     for place in places:
         if (found := _recall(place, key)) is not None:
             return found
     check = _scan(vectors, ids, progress)
-    if _key(folder, ArrayFile.open(vectors.path), ArrayFile.open(documents.path)) == key:
+    if _key(folder, *(ArrayFile.open(file.path) for file in files)) == key:
         _keep(places, key, check)
     return check
 
 
-def _scan(vectors: ArrayFile, ids: NDArray[np.int64], progress: Progress) -> Check:
+def _scan(vectors: ArrayFile, ids: NDArray[np.int64] | None, progress: Progress) -> Check:
     """Read every vector once."""
     rows, dim = vectors.shape
     digest = hashlib.blake2b(f"{rows} {dim} {vectors.dtype.str}\n".encode(), digest_size=8)
@@ -73,7 +85,7 @@ def _scan(vectors: ArrayFile, ids: NDArray[np.int64], progress: Progress) -> Che
             norms = np.sqrt(np.einsum("ij,ij->i", values, values))
         finite = np.isfinite(norms)
         not_finite.add(start, ~finite)
-        zero.add(start, norms < _ZERO)
+        zero.add(start, norms < ZERO_LENGTH)
         if finite.all():
             smallest = min(smallest, float(norms.min()))
             largest = max(largest, float(norms.max()))
@@ -86,7 +98,7 @@ def _scan(vectors: ArrayFile, ids: NDArray[np.int64], progress: Progress) -> Che
                 "They would be ranked as if they were predictions: drop these rows, or build the set again "
                 "(`lvmtui data build` drops them with a count).",
             )
-    digest.update(ids.astype("<i8").tobytes())
+    digest.update(b"no documents" if ids is None else ids.astype("<i8").tobytes())
     return Check(digest.hexdigest(), Norms(smallest, total / rows, largest))
 
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.data.check import ZERO_LENGTH
 from engine.data.progress import Progress
 from lvmtui.errors import DataError, MissingDependency, UsageError
 
@@ -16,8 +17,6 @@ BLOCK = 2048
 """Chunks encoded at a time."""
 
 _SENTENCE_TRANSFORMERS = "sentence-transformers:"
-_ZERO = 1e-6
-"""A vector shorter than this has no direction: none of the chunk's terms is known."""
 
 
 class Encoder(Protocol):
@@ -179,7 +178,8 @@ def encode_blocks(
     for start, stop in pairwise(edges):
         vectors = encoder.encode(texts[start:stop])
         norms = np.linalg.norm(vectors, axis=1)
-        usable = np.isfinite(norms) & (norms > _ZERO)
+        # Zero where none of a chunk's terms is known.
+        usable = np.isfinite(norms) & (norms > ZERO_LENGTH)
         yield vectors[usable] / norms[usable, None], usable
         progress("encoding", stop, len(texts))
 

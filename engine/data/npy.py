@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from lvmtui.errors import DataError
 
 _BLOCK_BYTES = 8 << 20
+_WHAT_A_SET_IS = "A vector set is a folder with vectors.npy and, where there are documents, documents.npy."
 _BROKEN_HEADER = (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError)
 """What numpy raises for headers that are none."""
 
@@ -45,7 +46,7 @@ class ArrayFile:
         """
         try:
             if not stat.S_ISREG(path.stat().st_mode):
-                raise DataError(f"{path} is no file", "Give a folder with vectors.npy and documents.npy.")
+                raise DataError(f"{path} is no file", _WHAT_A_SET_IS)
             with path.open("rb") as file:
                 status = os.fstat(file.fileno())
                 try:
@@ -59,7 +60,7 @@ class ArrayFile:
                     ) from error
                 offset = file.tell()
         except FileNotFoundError as error:
-            raise DataError(f"{path} is missing", "A vector set is vectors.npy and documents.npy.") from error
+            raise DataError(f"{path} is missing", _WHAT_A_SET_IS) from error
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror}") from error
         opened = cls(

@@ -1,10 +1,11 @@
-"""Vector sets on disk: `vectors.npy`, `documents.npy` and, where kept, `texts.jsonl.gz`.
+"""Vector sets on disk: `vectors.npy` and, where there are any, `documents.npy` and `texts.jsonl.gz`.
 
 Files may come from anywhere: nothing is unpickled, and sizes are checked before anything is mapped.
 """
 
 import gzip
 import json
+import os
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,11 +40,13 @@ class VectorSet:
     vectors: NDArray[np.generic]
     """(N, D) float16 or float32, memory-mapped, read-only; any norm above zero."""
     documents: NDArray[np.int64]
-    """(N,) document of each vector; the vectors of a document stand together."""
+    """(N,) document of each vector; the vectors of a document stand together. All 0 without documents."""
     fingerprint: str
     """16 hexadecimal digits over vectors and documents."""
     norms: Norms | None = None
     """Smallest, mean and largest length of the vectors."""
+    has_documents: bool = True
+    """Whether it is known where documents begin; without, the set is one stream."""
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -116,7 +119,7 @@ def open_vectors(path: Path, progress: Progress = silent) -> VectorSet:
     of unchanged files read the documents only.
 
     Args:
-        path: folder with `vectors.npy` and `documents.npy`.
+        path: folder with `vectors.npy` and, where the vectors come from documents, `documents.npy`.
         progress: told how far the first reading has come.
 
     Raises:
@@ -132,11 +135,22 @@ def open_vectors(path: Path, progress: Progress = silent) -> VectorSet:
             "lvmtui data build TEXTFILES --out DIR",
         )
     vectors = ArrayFile.open(folder / VECTORS)
-    documents = ArrayFile.open(folder / DOCUMENTS)
     _check_vector_header(vectors)
-    ids = _read_documents(documents, vectors)
+    documents = ids = None
+    if os.path.lexists(folder / DOCUMENTS):
+        documents = ArrayFile.open(folder / DOCUMENTS)
+        ids = _read_documents(documents, vectors)
     check: Check = checked(folder, vectors, documents, ids, progress)
-    return VectorSet(folder, vectors.map(), ids, check.fingerprint, check.norms)
+    stream = np.zeros(vectors.shape[0], np.int64)
+    data = VectorSet(
+        folder, vectors.map(), stream if ids is None else ids, check.fingerprint, check.norms, ids is not None
+    )
+    if ids is None and "titles" in data.meta:
+        raise DataError(
+            f"{folder / DOCUMENTS} is missing, though {META} tells of documents",
+            f"{_REBUILD} Or, to take the vectors as one stream, remove {META}.",
+        )
+    return data
 
 
 def _check_vector_header(vectors: ArrayFile) -> None:
@@ -181,6 +195,7 @@ def _read_documents(documents: ArrayFile, vectors: ArrayFile) -> NDArray[np.int6
         have = "one document" if len(unique) == 1 else f"{len(unique)} documents"
         raise DataError(
             f"{documents.path} holds {have}; train, validation and test need at least one each",
-            "Cut the text into several documents (chapters, articles) with an id each.",
+            "Cut the text into several documents (chapters, articles) with an id each, or leave "
+            f"{DOCUMENTS} out: then the stream is cut into blocks.",
         )
     return ids

@@ -95,6 +95,33 @@ class Windows:
         return windows
 
 
+class ListedWindows(Windows):
+    """Windows that start at given positions and nowhere else.
+
+    Without `per_epoch` an epoch has each of them once; with it, that many, drawn with replacement.
+    """
+
+    def __init__(
+        self, split: SplitView, starts: NDArray[np.int64], *, context: int, per_epoch: int | None, seed: int
+    ) -> None:
+        """Take the windows as they are.
+
+        Args:
+            split: where they are taken from.
+            starts: (w,) start positions, ascending; context + 1 vectors follow each.
+            context: vectors before the last target.
+            per_epoch: windows drawn for an epoch; None: each once.
+            seed: of draws and order.
+        """
+        self._split = split
+        self._context = context
+        self._stride = 1
+        self._per_epoch = per_epoch
+        self._seed = seed
+        self._starts = starts
+        self._choices = np.ones(len(starts), np.int64)
+
+
 def _too_short(split: SplitView, context: int, largest: int, within_document: bool) -> DataError:
     what = f"each document of the {split.name} split" if within_document else f"the {split.name} split"
     has = f"at most {largest + 1}" if within_document else str(largest + 1)

@@ -184,10 +184,14 @@ def test_a_run_from_start_to_end(lab: Lab, whole: int) -> None:
     assert keys == TIMING | {
         *("train/loss", "train/lr", "train/grad_norm", "train/temperature", "epoch/train_loss"),
         *("val/loss", "val/hit1", "val/hit5", "val/hit10", "val/mrr", "val/cosine", "val/copyness"),
+        *("val/effective_rank", "val/prediction_cosine"),
     }
     assert [e.epoch for e in lab.reader.evaluations(whole)] == [1, 2, 3, 4]
     names = {baseline.baseline for baseline in lab.reader.baselines(run.protocol_id)}
-    assert names == {"copy-last", "mean", "ewm", "ewm-centred", "ewm-whitened"}
+    assert names == {
+        *("random", "copy-last", "mean", "ewm", "ewm-centred", "ewm-whitened"),
+        *("ridge", "nearest-successor"),
+    }
     assert [protocol.id for protocol in lab.reader.protocols()] == [run.protocol_id]
     kinds = [event.kind for event in lab.reader.events(run_id=whole)]
     assert kinds[:2] == ["launched", "started"]

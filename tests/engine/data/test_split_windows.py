@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from engine.data.split import SPLITS, SplitView, split_documents
+from engine.data.split import MIN_STREAM, SPLITS, Blocks, SplitView, split_documents
 from engine.data.vectors import VectorSet, open_vectors
-from engine.data.windows import Windows
+from engine.data.windows import ListedWindows, Windows
 from lvmtui.errors import DataError
 
 MakeSet = Callable[..., Path]
@@ -73,6 +73,43 @@ def test_split_is_the_same_in_another_process() -> None:
 def test_split_needs_three_documents() -> None:
     with pytest.raises(DataError, match="2 documents"):
         split_documents(set_of([5, 5]), 0)
+
+
+@given(rows=st.integers(MIN_STREAM, 200_000))
+def test_a_stream_is_cut_into_blocks_with_gaps(rows: int) -> None:
+    blocks = Blocks.of(rows)
+    train, validation, test = blocks.rows().values()
+    assert (train.start, test.stop) == (0, rows)
+    assert validation.start - train.stop == test.start - validation.stop == blocks.gap
+    assert len(validation) == len(test) == blocks.held_out
+    assert 0.79 * rows < len(train) + 2 * blocks.gap < 0.84 * rows
+    assert blocks.gap == min(2000, rows // 20)
+    # The last vector of a stretch still has enough candidates.
+    assert blocks.held_out - blocks.stretch >= 10
+    assert 4 <= blocks.stretch <= 1000
+
+
+def test_stretches_stand_in_for_documents_in_a_stream() -> None:
+    rows = 1000
+    vectors = np.stack([np.arange(rows), np.ones(rows)], axis=1).astype(np.float32)
+    data = VectorSet(Path(), vectors, np.zeros(rows, np.int64), "0" * 16, has_documents=False)
+    splits = split_documents(data, 0)
+    assert tuple(splits) == SPLITS
+    view = splits["validation"]
+    assert view.rows.tolist() == list(range(770, 860))
+    assert view.document_start.tolist() == [position // 9 * 9 for position in range(90)]
+    assert (view.document == view.rows[view.document_start]).all()
+    for name in SPLITS:
+        assert (split_documents(data, 1)[name].rows == splits[name].rows).all()
+
+
+def test_a_short_stream_is_refused() -> None:
+    rows = MIN_STREAM - 1
+    data = VectorSet(
+        Path("x"), np.ones((rows, 2), np.float32), np.zeros(rows, np.int64), "", has_documents=False
+    )
+    with pytest.raises(DataError, match="199 vectors and no documents; 200 vectors are needed"):
+        split_documents(data, 0)
 
 
 def test_take_gives_float32_copies(make_set: MakeSet) -> None:
@@ -182,6 +219,20 @@ def test_windows_do_not_cost_memory(make_set: MakeSet) -> None:
     assert len(starts) > 10_000
     assert peak < 5_000_000
     assert batch.nbytes == 4 * 1001 * 64 * 4
+
+
+@pytest.mark.parametrize("per_epoch", [None, 5, 50])
+def test_listed_windows_start_where_they_are_told_to(per_epoch: int | None) -> None:
+    listed = np.array([0, 7, 8, 30])
+    windows = ListedWindows(whole([40]), listed, context=9, per_epoch=per_epoch, seed=1)
+    orders = [windows.order(epoch) for epoch in range(20)]
+    assert {len(order) for order in orders} == {len(windows)} == {per_epoch or 4}
+    assert {start for order in orders for start in order.tolist()} == set(listed.tolist())
+    assert (windows.order(3) == orders[3]).all()
+    assert len({tuple(order) for order in orders}) > 1
+    assert windows.batch(np.array([30]))[0, :, 0].tolist() == list(range(30, 40))
+    if per_epoch is None:
+        assert all(sorted(order) == listed.tolist() for order in orders)
 
 
 def test_no_document_is_long_enough() -> None:

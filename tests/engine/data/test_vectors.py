@@ -16,7 +16,10 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
 from engine.data.check import CHECK
+from engine.data.info import describe
 from engine.data.npy import ArrayFile
+from engine.data.progress import silent
+from engine.data.split import SPLITS
 from engine.data.vectors import open_vectors
 from lvmtui.errors import DataError
 
@@ -100,11 +103,37 @@ def test_refuses_what_is_no_set(tmp_path: Path, make_set: MakeSet) -> None:
     with pytest.raises(DataError, match="is a file"):
         open_vectors(tmp_path / "file")
     folder = make_set()
-    (folder / "documents.npy").unlink()
-    with pytest.raises(DataError, match=r"documents\.npy is missing"):
+    (folder / "vectors.npy").rename(folder / "moved.npy")
+    with pytest.raises(DataError, match=r"vectors\.npy is missing"):
         open_vectors(folder)
+    (folder / "moved.npy").rename(folder / "vectors.npy")
+    (folder / "documents.npy").unlink()
     os.mkfifo(folder / "documents.npy")
     with pytest.raises(DataError, match="is no file"):
+        open_vectors(folder)
+
+
+def test_opens_a_stream_without_documents(make_set: MakeSet) -> None:
+    folder = make_set((5, 7, 4), dim=8)
+    before = open_vectors(folder)
+    assert before.has_documents
+    (folder / "documents.npy").unlink()
+    data = open_vectors(folder)
+    assert not data.has_documents
+    assert data.documents.tolist() == [0] * 16
+    assert data.fingerprint != before.fingerprint
+    assert open_vectors(folder).fingerprint == data.fingerprint
+
+
+def test_lost_documents_are_not_taken_for_none(make_set: MakeSet) -> None:
+    folder = make_set()
+    (folder / "documents.npy").unlink()
+    (folder / "meta.json").write_text('{"titles": ["a", "b", "c", "d"]}')
+    with pytest.raises(DataError, match=r"documents\.npy is missing, though meta\.json tells of documents"):
+        open_vectors(folder)
+    (folder / "meta.json").unlink()
+    (folder / "documents.npy").symlink_to(folder / "nowhere.npy")
+    with pytest.raises(DataError, match=r"documents\.npy is missing"):
         open_vectors(folder)
 
 
@@ -293,3 +322,13 @@ def test_real_vectors(real_data: Path) -> None:
     text = data.texts(0)
     assert text is not None
     assert text.startswith("Homarus gammarus")
+
+
+def test_info_tells_of_a_stream_without_inventing_documents(make_set: MakeSet) -> None:
+    folder = make_set((300, 200, 100), dim=8)
+    (folder / "documents.npy").unlink()
+    info = describe(open_vectors(folder), 0, silent)
+    assert info.documents == 0
+    assert {name: sizes["documents"] for name, sizes in info.splits.items()} == dict.fromkeys(SPLITS, 0)
+    assert info.longest_context == 30
+    assert info.random_cosine != 0.0

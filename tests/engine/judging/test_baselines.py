@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from engine import baselines
 from engine.baselines import (
     NAMES,
     POWERS,
@@ -17,11 +16,13 @@ from engine.baselines import (
     tuned_start,
     weighted_means,
 )
+from engine.baselines import means as means_module
 from engine.data.split import split_documents
 from engine.data.vectors import open_vectors
-from engine.evaluate import Judge, predict_queries
+from engine.evaluate import Judge
 from engine.models import build_model
 from engine.models.composer import recency_weights
+from engine.predict import predict_queries
 from lvmtui import stats
 from lvmtui.errors import DataError, TrainingError
 from lvmtui.recipe import ModelSection
@@ -48,7 +49,7 @@ def named(evaluations, name):
 @pytest.mark.parametrize("context", [1, 3, 20, 500])
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 1.0])
 def test_weighted_means_are_the_sums_they_say(data, splits, monkeypatch, within_document, context, rate):
-    monkeypatch.setattr(baselines, "_BLOCK", 16)
+    monkeypatch.setattr(means_module, "_BLOCK", 16)
     judge = Judge.build(data, splits, "validation", split_seed=0, within_document=within_document, device=CPU)
     means = weighted_means(judge, judge.asked, rate=rate, context=context).numpy()
     vectors = judge.split.take(0, len(judge.split)).astype(np.float64)
@@ -76,8 +77,16 @@ def test_every_baseline_is_judged_once_and_says_what_it_is(computed, judge):
         )
         assert evaluation.hit5_interval.low <= evaluation.hit5 <= evaluation.hit5_interval.high
         assert len(stats.unpack_ranks(evaluation.ranks)) == evaluation.n
-        assert {"rate", "centre", "g", "mrr_interval"} == set(evaluation.details)
-    chosen = {e.baseline: (e.details["rate"], e.details["centre"], e.details["g"]) for e in computed}
+    known = {
+        "ridge": {"lambda", "inputs", "ewm_rate", "pairs"},
+        "random": {"seed"},
+        "nearest-successor": set(),
+    }
+    for evaluation in computed:
+        expected = known.get(evaluation.baseline, {"rate", "centre", "g"})
+        assert set(evaluation.details) == expected | {"mrr_interval"}
+    weighted = [evaluation for evaluation in computed if evaluation.baseline not in known]
+    chosen = {e.baseline: (e.details["rate"], e.details["centre"], e.details["g"]) for e in weighted}
     assert chosen["copy-last"] == (1.0, 0.0, 0.0)
     assert chosen["mean"] == (0.0, 0.0, 0.0)
     assert chosen["ewm"][1:] == (0.0, 0.0)
@@ -155,7 +164,8 @@ def test_the_start_comes_back_from_what_the_store_keeps(splits, computed, judge,
         writer.save_baseline(evaluation)
     stored = Reader(database).baselines(judge.protocol.id)
     start = tuned_start(splits, stored)
-    strongest = max(computed[2:], key=lambda evaluation: evaluation.mrr)
+    composable = [named(computed, name) for name in ("copy-last", "ewm", "ewm-centred", "ewm-whitened")]
+    strongest = max(composable, key=lambda evaluation: evaluation.mrr)
     assert (start.rate, start.centre) == (strongest.details["rate"], strongest.details["centre"])
     again = tuned_start(splits, computed)
     assert torch.equal(start.mean, again.mean)
@@ -165,9 +175,10 @@ def test_the_start_comes_back_from_what_the_store_keeps(splits, computed, judge,
     assert (copy.rate, copy.centre, copy.whitening) == (1.0, 0.0, None)
 
 
-def test_no_composer_starts_at_the_plain_mean(splits, computed):
+@pytest.mark.parametrize("name", ["random", "mean", "ridge", "nearest-successor"])
+def test_no_composer_starts_at_what_it_cannot_express(splits, computed, name):
     with pytest.raises(TrainingError, match="no baseline"):
-        tuned_start(splits, [named(computed, "mean")])
+        tuned_start(splits, [dataclasses.replace(named(computed, name), mrr=1.0)])
 
 
 @pytest.mark.parametrize("name", ["gru", "memory_gru"])
@@ -190,8 +201,22 @@ def test_the_test_split_is_judged_with_what_validation_chose(data, splits, compu
     tested = compute_baselines(splits, judge, context=CONTEXT, device=CPU)
     for on_test, on_validation in zip(tested, computed, strict=True):
         assert on_test.split == "test"
-        for key in ("rate", "centre", "g"):
+        for key in on_validation.details.keys() - {"mrr_interval"}:
             assert on_test.details[key] == on_validation.details[key]
+
+
+def test_what_was_tuned_before_is_not_tuned_again(splits, judge, computed):
+    stale = [
+        dataclasses.replace(named(computed, "ewm"), details={"rate": 0.1, "centre": 0.0, "g": 0.0}),
+        dataclasses.replace(named(computed, "ridge"), details={"lambda": 3.0}),
+    ]
+    again = compute_baselines(
+        splits, judge, context=CONTEXT, device=CPU, names=["ridge", "ewm", "copy-last"], tuned=stale
+    )
+    assert [item.baseline for item in again] == ["copy-last", "ewm", "ridge"]
+    assert named(again, "ewm").details["rate"] == 0.1
+    assert named(again, "ridge").details["lambda"] == 3.0
+    assert named(again, "ridge").ranks != named(computed, "ridge").ranks
 
 
 def test_copy_last_must_give_its_known_ranks(judge, computed):

@@ -103,11 +103,54 @@ def test_a_judge_that_ranks_wrongly_does_not_come_to_be(make_split, judge_of, mo
     judge_of(split)
     right = evaluate.rank
     monkeypatch.setattr(evaluate, "rank", lambda *args: right(*args) + 1)
-    with pytest.raises(TrainingError, match=r"true targets as predictions give Hit@1 = 0\.00%"):
+    with pytest.raises(TrainingError, match=r"the true targets as .* Hit@1 = 0\.00%, not 100\.00%"):
         judge_of(split)
     monkeypatch.setattr(evaluate, "rank", lambda *args: np.ones(len(args[0]), np.uint32))
-    with pytest.raises(TrainingError, match=r"shuffled targets give Hit@1 = 100\.0%, chance is"):
+    with pytest.raises(TrainingError, match=r"shuffled targets as .* mean rank 1\.0, not"):
         judge_of(split)
+
+
+def test_a_judge_that_begins_to_err_gives_no_score(make_split, judge_of, monkeypatch):
+    """Each evaluation is checked, not only the first."""
+    judge = judge_of(make_split(np.random.default_rng(0).normal(size=(60, 6)), [30, 30]))
+    predictions = noisy(judge)
+    judge.evaluation(predictions, epoch=1, step=1)
+    right = evaluate.rank
+
+    def wrong_for_copies(made, *args):
+        """Takes vectors of the split for better than they are."""
+        copies = (made[:, None] == torch.from_numpy(judge.split.take(0, 60))).all(2).any(1).numpy()
+        return np.where(copies, 1, right(made, *args)).astype(np.uint32)
+
+    monkeypatch.setattr(evaluate, "rank", wrong_for_copies)
+    with pytest.raises(TrainingError, match="self-check failed: shuffled targets"):
+        judge.evaluation(predictions, epoch=2, step=2)
+
+
+def test_vectors_that_change_during_a_run_are_noticed(make_split, judge_of):
+    judge = judge_of(make_split(np.random.default_rng(0).normal(size=(60, 6)), [30, 30]))
+    vectors = np.load(judge.split.data.path / "vectors.npy", mmap_mode="r+")
+    vectors[:] = np.random.default_rng(1).normal(size=(60, 6))
+    vectors.flush()
+    with pytest.raises(TrainingError, match="self-check failed") as caught:
+        judge.evaluation(torch.ones(58, 6), epoch=1, step=1)
+    assert "vectors have changed" in caught.value.hint
+
+
+def test_queries_of_a_single_document_get_wilsons_interval(make_split, judge_of):
+    judge = judge_of(make_split(np.random.default_rng(0).normal(size=(40, 6)), [5, *[1] * 35]))
+    evaluation = judge.evaluation(noisy(judge), epoch=1, step=1)
+    assert evaluation.interval_method == "Wilson over 4 queries: all in one document"
+    hits = int((stats.unpack_ranks(evaluation.ranks) <= 5).sum())
+    assert evaluation.hit5_interval == stats.wilson_interval(hits, 4)
+    assert "mrr_interval" not in evaluation.details
+
+
+@pytest.mark.parametrize("lengths", [[2, *[1] * 20], [3, *[1] * 20], [2, 2, *[1] * 20]])
+def test_a_handful_of_queries_raises_no_false_alarm(make_split, judge_of, lengths):
+    vectors = np.random.default_rng(0).normal(size=(sum(lengths), 6))
+    vectors[1:3] = vectors[0] + 0.3 * vectors[1:3]
+    judge_of(make_split(vectors, lengths))
 
 
 def test_clustered_and_duplicated_data_raise_no_false_alarm(make_split, judge_of):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine.evaluate import predict_queries
+from engine.predict import predict_queries
 
 CPU = torch.device("cpu")
 

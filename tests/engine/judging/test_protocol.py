@@ -4,6 +4,7 @@ import re
 import numpy as np
 import pytest
 
+from engine.data.split import Blocks
 from engine.protocol import FRACTIONS, protocol_id, protocol_spec, select_queries
 from lvmtui.errors import DataError
 
@@ -25,6 +26,22 @@ def test_the_id_is_12_hex_digits_and_survives_json():
 def test_the_id_stays_what_it_was_when_stores_were_written():
     """Whoever changes it on purpose: raise VERSION, old scores are not comparable any more."""
     assert protocol_id(protocol_spec(**SPEC)) == "1e746fbad77a"
+
+
+def test_the_id_of_a_stream_stays_what_it_was_too():
+    spec = protocol_spec(**SPEC, blocks=Blocks.of(10_000))
+    assert spec["split"]["gap"] == 500
+    assert "seed" not in spec["split"]
+    assert spec["stretch"] == "90 vectors in a row, for want of documents"
+    assert protocol_id(spec) == "1e85cb5bec27"
+    assert protocol_id(protocol_spec(**SPEC | {"split_seed": 1}, blocks=Blocks.of(10_000))) == protocol_id(
+        spec
+    )
+
+
+def test_how_flaws_are_worded_does_not_change_the_id():
+    spec = protocol_spec(**SPEC)
+    assert protocol_id(spec | {"flaws": ["It leaks."]}) == protocol_id(spec)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +75,7 @@ def test_queries_are_the_vectors_with_a_predecessor(make_split):
     ("lengths", "words"),
     [
         ([1] * 20, "nothing to predict: none of its 20 vectors has a predecessor"),
-        ([30], "30 vectors in 1 document leave 1 candidates for the last vector of document 0"),
+        ([30], "30 vectors in 1 document leave 1 candidate for the last vector of document 0 "),
         ([4, 5], "9 vectors in 2 documents leave 5 candidates"),
         ([8, 20], "28 vectors in 2 documents leave 9 candidates for the last vector of document 1"),
     ],

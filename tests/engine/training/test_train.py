@@ -10,7 +10,7 @@ import torch
 
 from engine.reporter import OwnershipLost
 from engine.train import Trainer
-from engine.validate import verdict
+from engine.verdict import verdict
 from lvmtui.errors import TrainingError
 from lvmtui.recipe import Recipe
 from lvmtui.store.control import Controller
