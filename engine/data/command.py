@@ -9,10 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from engine.audit.words import finding_lines, finding_record
 from engine.data.chunking import clean
 from engine.data.locate import resolve_data
-from engine.data.progress import terminal_progress
+from engine.data.progress import Progress, terminal_progress
+from engine.data.vectors import VectorSet
 from lvmtui.errors import LvmtuiError
+from lvmtui.findings import Finding, worst_first
 
 
 def main(argv: list[str]) -> int:
@@ -120,7 +123,8 @@ def _build(arguments: argparse.Namespace) -> None:
             sources={"source": [str(path) for path in arguments.paths], "skipped": sources.skipped},
             progress=progress,
         )
-    data = built.data
+        data = built.data
+        wrong = [finding for finding in _audited(data, progress) if not finding.passed]
     documents = len(set(data.documents.tolist()))
     result = {
         "path": str(data.path),
@@ -133,6 +137,7 @@ def _build(arguments: argparse.Namespace) -> None:
         "dropped": built.dropped,
         "skipped": sources.skipped,
         "notices": built.notices,
+        "findings": [finding_record(finding) for finding in wrong],
     }
     if arguments.json:
         _write_json(result)
@@ -146,7 +151,19 @@ def _build(arguments: argparse.Namespace) -> None:
     if sources.skipped:
         lines.append(f"files skipped: {_counts(sources.skipped)}")
     lines += built.notices
-    _write_lines(lines)
+    _write_lines([*lines, *finding_lines(wrong)])
+
+
+def _audited(data: VectorSet, progress: Progress) -> tuple[Finding, ...]:
+    """What the audit says of a set, under the default split, worst first."""
+    from engine.audit.data import audit_data
+    from engine.data.split import split_documents
+
+    try:
+        return worst_first(audit_data(data, split_documents(data, 0), progress=progress))
+    except KeyboardInterrupt:
+        sys.stderr.write("the set is in place; its audit was interrupted\n")
+        return ()
 
 
 def _info(arguments: argparse.Namespace) -> None:
@@ -159,21 +176,29 @@ def _info(arguments: argparse.Namespace) -> None:
         return
     length, norms = info.document_length, info.norms
     neighbours = "none in one document" if info.neighbour_cosine is None else f"{info.neighbour_cosine:.3f}"
+    # A set without documents is cut into blocks, the same for every seed.
+    held = {name: f"{_number(sizes['documents'])} documents, " for name, sizes in info.splits.items()}
     splits = " · ".join(
-        f"{name} {_number(sizes['documents'])} documents, {_number(sizes['vectors'])} vectors"
+        f"{name} {held[name] if info.documents else ''}{_number(sizes['vectors'])} vectors"
         for name, sizes in info.splits.items()
     )
     rows = {
         "vectors": f"{_number(info.vectors)} × {info.dim} {info.dtype} ({info.size / 1e6:.1f} MB)",
         "documents": f"{_number(info.documents)} of {_number(length['min'])} to {_number(length['max'])} "
-        f"vectors (median {_number(length['median'])})",
+        f"vectors (median {_number(length['median'])})"
+        if info.documents
+        else "none: one stream of vectors",
         "norms": f"{norms['min']:.4f} to {norms['max']:.4f} (mean {norms['mean']:.4f})",
         "cosine": f"neighbours {neighbours}, random pairs {info.random_cosine:.3f} "
         f"({_number(info.pairs)} pairs of neighbours)",
         "duplicates": f"{info.duplicate_share:.1%} of the vectors repeat an earlier one exactly",
-        "splits": f"{splits} (seed {info.split_seed})",
-        "context": f"up to {_number(info.longest_context)} vectors; within one document up to "
-        f"{_number(info.longest_context_within_document)}",
+        "splits": splits + (f" (seed {info.split_seed})" if info.documents else ", with gaps between"),
+        "context": f"up to {_number(info.longest_context)} vectors"
+        + (
+            f"; within one document up to {_number(info.longest_context_within_document)}"
+            if info.documents
+            else ", the gap between the splits"
+        ),
         "texts": "kept" if info.texts else "not kept",
         "encoder": info.encoder or "not recorded",
         "left out": _counts(info.dropped) or "nothing recorded",

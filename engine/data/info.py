@@ -1,15 +1,15 @@
 """What a vector set is like, in bounded memory."""
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.data.hashes import vector_hashes
 from engine.data.npy import ArrayFile
 from engine.data.progress import Progress
-from engine.data.split import split_documents
+from engine.data.split import Blocks, split_documents
 from engine.data.vectors import TEXTS, VECTORS, VectorSet, document_starts
 
 PAIRS = 20_000
@@ -28,6 +28,7 @@ class Info:
     dtype: str
     size: int
     documents: int
+    """0 where the set has none and is one stream."""
     document_length: dict[str, float]
     """Shortest, median, longest."""
     norms: dict[str, float]
@@ -67,7 +68,7 @@ def describe(data: VectorSet, split_seed: int, progress: Progress) -> Info:
         dim=data.dim,
         dtype=str(data.vectors.dtype),
         size=data.vectors.nbytes,
-        documents=len(lengths),
+        documents=len(lengths) if data.has_documents else 0,
         document_length={
             "min": int(lengths.min()),
             "median": float(np.median(lengths)),
@@ -80,11 +81,14 @@ def describe(data: VectorSet, split_seed: int, progress: Progress) -> Info:
         duplicate_share=_duplicate_share(data, progress),
         split_seed=split_seed,
         splits={
-            name: {"documents": len(document_starts(view.document)), "vectors": len(view)}
+            name: {
+                "documents": len(document_starts(view.document)) if data.has_documents else 0,
+                "vectors": len(view),
+            }
             for name, view in splits.items()
         },
-        longest_context=len(splits["train"]) - 1,
-        longest_context_within_document=int(train_lengths.max()) - 1,
+        longest_context=len(splits["train"]) - 1 if data.has_documents else Blocks.of(len(data)).gap,
+        longest_context_within_document=int(train_lengths.max()) - 1 if data.has_documents else 0,
         texts=(data.path / TEXTS).is_file(),
         encoder=_encoder(data.meta),
         dropped=dropped if isinstance(dropped := data.meta.get("dropped"), dict) else {},
@@ -101,13 +105,15 @@ _Rows = NDArray[np.int64]
 
 
 def _pairs(data: VectorSet) -> tuple[tuple[_Rows, _Rows], tuple[_Rows, _Rows]]:
-    """Rows of neighbours in one document, and rows of as many pairs of different documents."""
+    """Rows of neighbours in one document, and rows of as many pairs of different documents; without
+    documents, of any pairs."""
     random = np.random.default_rng(0)
     first = np.flatnonzero(data.documents[1:] == data.documents[:-1])
     if len(first) > PAIRS:
         first = np.sort(random.choice(first, PAIRS, replace=False))
     left, right = random.integers(0, len(data), (2, 2 * PAIRS))
-    apart = np.flatnonzero(data.documents[left] != data.documents[right])[:PAIRS]
+    different = data.documents[left] != data.documents[right] if data.has_documents else left != right
+    apart = np.flatnonzero(different)[:PAIRS]
     return (first, first + 1), (left[apart], right[apart])
 
 
@@ -127,7 +133,6 @@ def _duplicate_share(data: VectorSet, progress: Progress) -> float:
     """Share of the rows whose bytes stand in an earlier row already."""
     hashes = np.empty(len(data), np.uint64)
     for start, block in ArrayFile.open(data.path / VECTORS).blocks():
-        for row, vector in enumerate(block, start):
-            hashes[row] = int.from_bytes(hashlib.blake2b(vector.data, digest_size=8).digest(), "little")
+        hashes[start : start + len(block)] = vector_hashes(block)
         progress("looking for duplicates", start + len(block), len(data))
     return 1 - len(np.unique(hashes)) / len(data)
