@@ -8,14 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lvmtui.comparing import NotPaired, paired_hits
+from lvmtui import versus
+from lvmtui.compare.comparing import NotPaired, paired_hits
 from lvmtui.errors import CheckpointError
 from lvmtui.format import interval, metric_name, metric_value, p_value, percent, signed, thousands
-from lvmtui.ranking import strongest
+from lvmtui.leaderboard.verdicts import strongest
+from lvmtui.store import looks
+from lvmtui.store.looks import test_looks
 from lvmtui.store.records import Checkpoint, Evaluation, Protocol, Run
 
 if TYPE_CHECKING:
+    from lvmtui.stats import Comparison
     from lvmtui.store.reader import Reader
+    from lvmtui.store.records import Versus
+
+__all__ = ["Gate", "as_record", "promotion_gates", "sha256_of", "test_looks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +47,11 @@ class Gate:
         return "note" if self.passed is None else "passed" if self.passed else "failed"
 
 
-def promotion_gates(reader: Reader, run_id: int) -> tuple[Gate, ...]:
+def promotion_gates(reader: Reader, run_id: int, *, test: bool = True) -> tuple[Gate, ...]:
     """Check a run's best checkpoint.
+
+    Args:
+        test: whether promoting judges it on the test split.
 
     Raises:
         RunNotFound: there is no such run.
@@ -58,6 +68,8 @@ def promotion_gates(reader: Reader, run_id: int) -> tuple[Gate, ...]:
     gates.append(_baseline_gate(best, strongest(reader.baselines(best.protocol_id)), protocol))
     gates += [_target_gate(best, name, target) for name, target in run.targets.items()]
     gates.append(_protocol_gate(best, protocol))
+    if checkpoint is not None and run.data_fingerprint:
+        gates.append(_test_gate(reader, checkpoint, run.data_fingerprint, test=test))
     return tuple(gates)
 
 
@@ -101,20 +113,35 @@ def _baseline_gate(best: Evaluation, baseline: Evaluation | None, protocol: Prot
     name = "beats the best baseline"
     if baseline is None:
         return Gate(name, None, "no baseline was judged under its protocol")
-    versus = f"Hit@5 {percent(best.hit5)} against {percent(baseline.hit5)} of {baseline.baseline}"
-    if best.ranks and baseline.ranks and protocol is not None and protocol.query_groups:
-        try:
-            paired = paired_hits(best, baseline, protocol)
-        except NotPaired as error:
-            return Gate(name, None, f"{versus}; {error}")
+    scores = f"Hit@5 {percent(best.hit5)} against {percent(baseline.hit5)} of {baseline.baseline}"
+    try:
+        paired = _paired(best, baseline, protocol)
+    except NotPaired as error:
+        return Gate(name, None, f"{scores}; {error}")
+    if paired is not None:
         bounds = paired.interval
         gain = f"{signed(paired.difference)} [{signed(bounds.low)}, {signed(bounds.high)}]"
-        return Gate(name, bounds.low > 0, f"{versus}: {gain}, {p_value(paired.p)} (paired over documents)")
+        return Gate(name, bounds.low > 0, f"{scores}: {gain}, {p_value(paired.p)} (paired over documents)")
     alone = best.hit5_interval
     if alone is None:
-        return Gate(name, best.hit5 > baseline.hit5, f"{versus} (no interval)")
-    words = f"{versus}, 95 % interval {interval(alone.low, alone.high)}"
+        return Gate(name, best.hit5 > baseline.hit5, f"{scores} (no interval)")
+    words = f"{scores}, 95 % interval {interval(alone.low, alone.high)}"
     return Gate(name, alone.low > baseline.hit5, words)
+
+
+def _paired(best: Evaluation, baseline: Evaluation, protocol: Protocol | None) -> Versus | Comparison | None:
+    """The two compared over the same queries: as stored with the evaluation, or from the ranks; None where
+    ranks or documents are not known.
+
+    Raises:
+        NotPaired: they cannot be compared.
+    """
+    stored = versus.against(best, baseline)
+    if stored is not None:
+        return stored
+    if best.ranks and baseline.ranks and protocol is not None and protocol.query_groups:
+        return paired_hits(best, baseline, protocol)
+    return None
 
 
 def _target_gate(best: Evaluation, name: str, target: float) -> Gate:
@@ -131,3 +158,21 @@ def _protocol_gate(best: Evaluation, protocol: Protocol | None) -> Gate:
     if protocol is not None:
         words += f" ({protocol.name}, data {protocol.data_fingerprint})"
     return Gate("judged on", None, words)
+
+
+def _test_gate(reader: Reader, checkpoint: Checkpoint, fingerprint: str, *, test: bool) -> Gate:
+    """Whether the test split's score will be of a first look."""
+    so_far = test_looks(reader, fingerprint)
+    known = looks.test_evaluation(reader, checkpoint)
+    after = so_far
+    if known is not None:
+        bounds = known.hit5_interval
+        around = f" {interval(bounds.low, bounds.high)}" if bounds else ""
+        what = f"this checkpoint scored Hit@5 {percent(known.hit5)}{around} there, and it is not read again"
+    elif test:
+        after += 1
+        what = "promoting reads it once"
+    else:
+        what = "promoting does not read it now"
+    warning = "" if after <= 1 else ": the more looks, the less a score there proves"
+    return Gate("test split", after <= 1, f"{looks.words(so_far)}; {what}{warning}")

@@ -1,4 +1,4 @@
-"""Starts, signals and promotes runs: the only place that starts engine processes. Knows no screen."""
+"""Starts and signals runs: the only place that starts engine processes. Knows no screen."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lvmtui.errors import CheckpointError, IllegalTransition, LaunchError
-from lvmtui.gates import Gate, as_record
+from lvmtui.errors import IllegalTransition, LaunchError
 from lvmtui.liveness import lost_reason, process_alive, process_start_time
 from lvmtui.reading import LOG_NAME
 from lvmtui.requirements import check_data, require_train
 from lvmtui.store.lifecycle import Result, Status
-from lvmtui.store.records import NewRun, Promotion, Run
+from lvmtui.store.records import NewRun, Run
 
 if TYPE_CHECKING:
     from lvmtui.recipe import Recipe
@@ -80,7 +79,7 @@ def launch(
         overrides=changed,
         note=note,
     )
-    with _open(store_target, create=True) as database:
+    with open_store(store_target, create=True) as database:
         from lvmtui.store.control import Controller
 
         return _start(database, Controller(database).create_run(new))
@@ -101,7 +100,7 @@ def resume(store_target: str | os.PathLike[str], run_id: int) -> Run:
     from lvmtui.store.control import Controller
     from lvmtui.store.reader import Reader
 
-    with _open(store_target) as database, _alone(database, run_id):
+    with open_store(store_target) as database, _alone(database, run_id):
         run = Reader(database).run(run_id)
         check_data(recipes.from_json(run.recipe).data.path)
         require_train()
@@ -128,7 +127,7 @@ def stop(store_target: str | os.PathLike[str], run_id: int) -> Run:
     from lvmtui.store.control import Controller
     from lvmtui.store.reader import Reader
 
-    with _open(store_target) as database, _alone(database, run_id):
+    with open_store(store_target) as database, _alone(database, run_id):
         controller, reader = Controller(database), Reader(database)
         run = reader.run(run_id)
         reason = lost_reason(run, time.time())
@@ -159,7 +158,7 @@ def kill(store_target: str | os.PathLike[str], run_id: int) -> Run:
     from lvmtui.store.control import Controller, describe, requester
     from lvmtui.store.reader import Reader
 
-    with _open(store_target) as database, _alone(database, run_id):
+    with open_store(store_target) as database, _alone(database, run_id):
         reader, controller = Reader(database), Controller(database)
         run = reader.run(run_id)
         if run.status is Status.DONE or run.pid is None:
@@ -181,46 +180,6 @@ def kill(store_target: str | os.PathLike[str], run_id: int) -> Run:
         return reader.run(run_id)
 
 
-def promotion_gates(store_target: str | os.PathLike[str], run_id: int) -> tuple[Gate, ...]:
-    """What speaks for and against promoting a run's best checkpoint.
-
-    Raises:
-        RunNotFound: there is no such run.
-    """
-    from lvmtui import gates
-    from lvmtui.store.reader import Reader
-
-    with _open(store_target, read_only=True) as database:
-        return gates.promotion_gates(Reader(database), run_id)
-
-
-def promote(
-    store_target: str | os.PathLike[str], run_id: int, *, alias: str = "champion", note: str = ""
-) -> Promotion:
-    """Point an alias at a run's best checkpoint, the gates kept with it.
-
-    Gates on quality may have failed: whoever calls this has shown them and asked.
-
-    Raises:
-        RunNotFound: there is no such run.
-        CheckpointError: there is no best checkpoint, or its file is missing or damaged.
-    """
-    from lvmtui import gates
-    from lvmtui.store.control import Controller
-    from lvmtui.store.reader import Reader
-
-    with _open(store_target) as database:
-        checked = gates.promotion_gates(Reader(database), run_id)
-        broken = [gate.words for gate in checked if gate.integrity and gate.passed is False]
-        if broken:
-            run = Reader(database).run(run_id)
-            raise CheckpointError(
-                f"{run.name} cannot be promoted: {'; '.join(broken)}",
-                "A checkpoint is kept from the first evaluated epoch on; see `lvmtui show`.",
-            )
-        return Controller(database).promote(run_id, alias=alias, gates=as_record(checked), note=note)
-
-
 def run_engine(args: Sequence[str]) -> int:
     """Run the engine's own command line on this terminal.
 
@@ -234,6 +193,42 @@ def run_engine(args: Sequence[str]) -> int:
         except KeyboardInterrupt:
             continue  # the terminal has sent it to the engine as well, which ends by itself
         return code if code >= 0 else 128 - code
+
+
+def ask_engine(args: Sequence[str]) -> tuple[int, str]:
+    """Run the engine's own command line on this terminal, but for what it prints on standard output.
+
+    Returns:
+        Its exit code, and what it printed.
+    """
+    command = [sys.executable, "-P", "-m", "engine", *args]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False, text=True)
+    return done.returncode, done.stdout
+
+
+def start_engine(args: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    """Start the engine's command line detached from this process, which it outlives.
+
+    Args:
+        log: file that what it says is appended to; its folder is made where needed.
+
+    Raises:
+        OSError: the file or the process cannot be made.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "engine", *args],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def collect(process: subprocess.Popen[bytes]) -> None:
+    """Take note of a process's end whenever it comes, so that nothing of it stays behind."""
+    threading.Thread(target=process.wait, name=f"reaper-{process.pid}", daemon=True).start()
 
 
 def run_python(code: str, *, seconds: float) -> tuple[int, str]:
@@ -258,9 +253,10 @@ def run_python(code: str, *, seconds: float) -> tuple[int, str]:
 
 
 @contextmanager
-def _open(
+def open_store(
     target: str | os.PathLike[str], *, create: bool = False, read_only: bool = False
 ) -> Iterator[Database]:
+    """A store, closed at the end; see `Database.open`."""
     from lvmtui.store.database import Database
 
     database = Database.open(target, create=create, read_only=read_only)
@@ -354,18 +350,9 @@ def _start(database: Database, run: Run) -> Run:
     from lvmtui.store.reader import Reader
 
     controller = Controller(database)
-    command = [sys.executable, "-P", "-m", "engine", str(run.id), "--store", database.location.url]
     log = run_folder(database, run) / LOG_NAME
     try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        process = start_engine([str(run.id), "--store", database.location.url], log)
     except OSError as error:
         message = f"{run.name} could not be started: {error.strerror or error} ({error.filename or log})"
         controller.spawn_failed(run.id, message)
@@ -375,7 +362,7 @@ def _start(database: Database, run: Run) -> Run:
     # Asked for before anybody collects the child: until then its entry stays, even if it has died already.
     started = process_start_time(process.pid) or time.time()
     controller.spawned(run.id, pid=process.pid, process_started=started, host=socket.gethostname())
-    threading.Thread(target=process.wait, name=f"reaper-{run.id}", daemon=True).start()
+    collect(process)
     return Reader(database).run(run.id)
 
 

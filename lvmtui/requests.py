@@ -11,6 +11,7 @@ from textual import on, work
 from textual.app import App
 
 from lvmtui import launcher
+from lvmtui import promotion as promotions
 from lvmtui.errors import LvmtuiError
 from lvmtui.messages import (
     AnnotateRequested,
@@ -21,9 +22,16 @@ from lvmtui.messages import (
     StopRequested,
 )
 from lvmtui.snapshot import RunView, Snapshot, State
+from lvmtui.store.records import Promotion
 
 ESCALATION_SECONDS = 20.0
 """A run that has not stopped this long after it was asked may be killed."""
+
+TEST_POLL_SECONDS = 0.2
+"""Time between two looks at whether a judging on the test split has ended."""
+
+TEST_SHOWN_SECONDS = 20.0
+"""How long a result on the test split is shown: it is the last word on a run."""
 
 Value = TypeVar("Value")
 
@@ -45,9 +53,10 @@ class RequestHandling(App[int]):
         """The run with this id, if it is known."""
         return self.snapshot.view(run_id) if self.snapshot else None
 
-    def tell(self, message: str, *, severity: str = "information") -> None:
+    def tell(self, message: str, *, severity: str = "information", seconds: float | None = None) -> None:
         """A notification whose text is never taken for markup."""
-        self.notify(message, severity=severity, markup=False, timeout=10 if severity == "error" else 5)  # type: ignore[arg-type]
+        timeout = seconds or (10 if severity == "error" else 5)
+        self.notify(message, severity=severity, markup=False, timeout=timeout)  # type: ignore[arg-type]
 
     async def call_blocking(self, work: Callable[[], Value]) -> Value | None:
         """The result of a blocking call, made in a thread; None after telling why it failed."""
@@ -200,15 +209,34 @@ class RequestHandling(App[int]):
             return
         question = Question(
             f"Promote {name} to champion?",
-            f"The alias champion will point at its checkpoint of epoch {view.best.epoch}. "
-            "Earlier champions stay in the log.",
+            f"The alias champion will point at its checkpoint of epoch {view.best.epoch}, which is then "
+            "judged on the test split. Earlier champions stay in the log.",
             "Promote",
         )
-        check = partial(launcher.promotion_gates, self.store, message.run_id)
+        check = partial(promotions.promotion_gates, self.store, message.run_id)
         if await self.push_screen_wait(GatesScreen(question, check)):
-            promotion = await self.call_blocking(partial(launcher.promote, self.store, message.run_id))
+            promotion = await self.call_blocking(partial(promotions.promote, self.store, message.run_id))
             if promotion is not None:
-                self.tell(f"{name} is the {promotion.alias} now")
+                self.tell(f"{name} is the {promotion.alias} now; judging it on the test split …")
+                self.judge_on_test(name, promotion)
+
+    @work(group="test")
+    async def judge_on_test(self, name: str, promotion: Promotion) -> None:
+        """Have what was promoted judged on the test split, in a process that outlives the dashboard, and tell
+        what came out."""
+        judging = await self.call_blocking(partial(promotions.start_test, self.store, promotion))
+        if judging is None:
+            return
+        while (code := judging.process.poll()) is None:
+            await asyncio.sleep(TEST_POLL_SECONDS)
+        if code:
+            reason = await self.call_blocking(judging.reason)
+            text = f"{name} is the {promotion.alias}, but was not judged on the test split: {reason}"
+            self.tell(text, severity="error")
+            return
+        result = await self.call_blocking(partial(promotions.test_result, self.store, promotion))
+        if result is not None:
+            self.tell(result, seconds=TEST_SHOWN_SECONDS)
 
     @on(AnnotateRequested)
     @work(exclusive=True, group="ask")

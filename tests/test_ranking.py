@@ -4,10 +4,24 @@ from dataclasses import replace
 
 import pytest
 
-from lvmtui.ranking import Verdict, by_phase, difference, judge, leaderboard, one_of_each, strongest
-from lvmtui.snapshot import RunView, State
+from lvmtui.findings import Finding
+from lvmtui.leaderboard.protocols import looks_words, protocol_words
+from lvmtui.leaderboard.ranking import (
+    Verdict,
+    difference,
+    judge,
+    judged_otherwise,
+    leaderboard,
+    leaderboard_of,
+    one_of_each,
+    strongest,
+)
+from lvmtui.leaderboard.seeds import by_phase
+from lvmtui.leaderboard.verdicts import Basis, badge, sentence, skill, worth
+from lvmtui.snapshot import RunView, Snapshot, State
 from lvmtui.store.lifecycle import Result, Status
-from lvmtui.store.records import Evaluation, Interval, Progress, Protocol, Run
+from lvmtui.store.records import Evaluation, Interval, Progress, Protocol, Run, Severity, Versus
+from lvmtui.versus import KEY, as_details
 
 
 def evaluation(
@@ -29,6 +43,15 @@ def evaluation(
         hit5_interval=interval,
         baseline=name,
     )
+
+
+def paired(best: Evaluation, baseline: Evaluation, low: float, high: float, p: float = 0.01) -> Evaluation:
+    """The evaluation with its comparison with a baseline."""
+    gain = best.hit5 - baseline.hit5
+    found = Versus(
+        baseline.baseline or "", gain, Interval(low, high), p, context=baseline.context, detectable=0.008
+    )
+    return replace(best, details={KEY: as_details([found])})
 
 
 def view(
@@ -116,6 +139,13 @@ def test_difference_names_what_the_spec_says() -> None:
     assert "split seed 7 instead of 0" in words
     assert "filter within document on instead of off" in words
     assert difference(one, one) == ""
+    fewer = protocol("c", spec={"queries": "the last of a window", "pool": "targets"}, n=50)
+    more = protocol("d", spec={"queries": "those with a predecessor", "pool": "the split"})
+    said = difference(fewer, more)
+    assert "queries 50 instead of 400" in said
+    assert "asked the last of a window instead of those with a predecessor" in said
+    assert "pooled targets instead of the split" in said
+    assert "pooled" not in difference(replace(fewer, name="window-v0"), more)
     assert "not recorded" in difference(one, None)
 
 
@@ -135,6 +165,62 @@ def test_difference_names_what_the_spec_says() -> None:
 )
 def test_verdicts(best: Evaluation, targets: dict[str, float], verdict: Verdict) -> None:
     assert judge(best, EWM, targets) is verdict
+
+
+@pytest.mark.parametrize(
+    ("hit5", "low", "high", "verdict"),
+    [
+        # The score's own interval reaches the baseline in all of these: only pairing tells.
+        (0.126, 0.001, 0.011, Verdict.ABOVE),
+        (0.126, -0.001, 0.013, Verdict.NOISE),
+        (0.126, 0.0, 0.012, Verdict.NOISE),
+        (0.115, -0.011, 0.001, Verdict.UNDER),
+        (0.115, -0.009, -0.001, Verdict.BELOW),
+    ],
+)
+def test_the_paired_comparison_decides(hit5: float, low: float, high: float, verdict: Verdict) -> None:
+    best = paired(evaluation(hit5, half=0.02), EWM, low, high)
+    found = worth(best, EWM, {})
+    assert (found.verdict, found.basis) == (verdict, Basis.PAIRED)
+    assert judge(best, EWM, {}) is verdict
+    assert judge(best, EWM, {"hit5": 0.11}) is (Verdict.MEETS if verdict is Verdict.ABOVE else verdict)
+
+
+def test_a_comparison_with_another_baseline_does_not_count() -> None:
+    best = paired(evaluation(0.126, half=0.02), COPY, 0.03, 0.06)
+    assert (worth(best, EWM, {}).verdict, worth(best, EWM, {}).basis) == (Verdict.NOISE, Basis.INTERVAL)
+    elsewhere = replace(EWM, context=500)
+    best = paired(evaluation(0.126, half=0.02), EWM, 0.001, 0.011)
+    assert worth(best, elsewhere, {}).basis is Basis.INTERVAL
+    assert worth(evaluation(0.5, half=None), EWM, {}).basis is Basis.SCORE
+
+
+def test_a_verdict_is_said_with_its_figures_and_how_it_was_reached() -> None:
+    found = worth(paired(evaluation(0.1), EWM, -0.03, -0.01), EWM, {})
+    assert sentence(found) == (
+        "below its baseline: Hit@5 −2.0 [−3.0, −1.0], p=.01 against ewm, paired over the same queries"
+    )
+    assert "by the score's own interval" in sentence(worth(evaluation(0.1), EWM, {}))
+    assert sentence(worth(evaluation(0.1), None, {})) == "no baseline to compare with"
+
+
+def test_skill_is_the_share_of_what_the_baseline_leaves() -> None:
+    assert skill(0.6, 0.2) == pytest.approx(0.5)
+    assert skill(0.1, 0.2) == pytest.approx(-0.125)
+    assert skill(1.0, 1.0) is None
+    assert worth(evaluation(0.56), EWM, {}).skill == pytest.approx(0.5)
+
+
+def test_verdicts_without_a_paired_comparison_are_named() -> None:
+    alone, both = evaluation(0.3), paired(evaluation(0.2), EWM, 0.06, 0.1)
+    (group,) = leaderboard([view(1, alone), view(2, both)], {"p": (EWM,)}, {})
+    assert judged_otherwise(group.rows).startswith("Verdicts on phase-1 #1: by each score's own interval; no")
+    (group,) = leaderboard([view(1, alone)], {"p": (EWM,)}, {})
+    assert judged_otherwise(group.rows).startswith("All verdicts: ")
+    (group,) = leaderboard([view(2, both)], {"p": (EWM,)}, {})
+    assert judged_otherwise(group.rows) == ""
+    (group,) = leaderboard([view(1, alone)], {}, {})
+    assert judged_otherwise(group.rows) == ""
 
 
 def test_without_a_baseline_there_is_no_verdict_but_the_target() -> None:
@@ -169,6 +255,107 @@ def test_seeds_of_one_recipe_are_put_together() -> None:
     assert (second.seeds, second.best.run_id) == (2, 3)
     assert second.mean == pytest.approx(0.22)
     assert second.sd == pytest.approx(0.02 * 2**0.5)
+
+
+def recipes(first: tuple[float, ...], second: tuple[float, ...], half: float = 0.01) -> list[RunView]:
+    """The seeds of two recipes."""
+    scores = [("a", seed, score) for seed, score in enumerate(first)]
+    scores += [("b", seed, score) for seed, score in enumerate(second)]
+    return [
+        view(number, evaluation(score, half=half), recipe=name, seed=seed)
+        for number, (name, seed, score) in enumerate(scores, start=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "tied", "words"),
+    [
+        ((0.30,), (0.20,), False, "behind the first: one seed each"),
+        ((0.30,), (0.29,), True, "no verdict: intervals overlap, one seed each"),
+        ((0.30, 0.31), (0.29,), True, "no verdict: intervals overlap, 1 against 2 seeds"),
+        ((0.30, 0.31, 0.32), (0.30, 0.29), True, "no verdict: intervals overlap, 2 against 3 seeds"),
+        ((0.30, 0.31, 0.32), (0.30, 0.29, 0.31), True, "intervals overlap, 3 seeds each: compare"),
+    ],
+)
+def test_no_verdict_between_recipes_on_few_seeds(
+    first: tuple[float, ...], second: tuple[float, ...], tied: bool, words: str
+) -> None:
+    (group,) = leaderboard(recipes(first, second), {"p": (EWM,)}, {})
+    leading, behind = by_phase(group)
+    assert leading.order == ("first, on one seed" if len(first) == 1 else "first")
+    assert (behind.tied, leading.tied) == (tied, False)
+    assert behind.order.startswith(words)
+
+
+def test_skill_of_a_recipe_is_that_of_the_mean() -> None:
+    (group,) = leaderboard(recipes((0.30, 0.34), (0.1,)), {"p": (EWM,)}, {})
+    leading, behind = by_phase(group)
+    assert leading.skill == pytest.approx((0.32 - 0.12) / 0.88)
+    assert (leading.run_ids, leading.best.run_id) == ((1, 2), 2)
+    assert leading.interval == Interval(pytest.approx(0.31), pytest.approx(0.33))
+    assert behind.gain == pytest.approx(-0.02)
+
+
+FLAWED = {"name": "window-v0", "flaws": ["Windows overlap.", "The pool shrinks as the context grows."]}
+
+
+def test_a_flawed_protocol_is_last_and_called_legacy() -> None:
+    views = [view(1, evaluation(0.2, protocol="sound")), view(2, evaluation(0.9, protocol="old"))]
+    protocols = {"sound": protocol("sound"), "old": protocol("old", name="window-v0", spec=FLAWED)}
+    first, last = leaderboard(views, {}, protocols)
+    assert (first.protocol_id, last.protocol_id) == ("sound", "old")
+    assert last.heading.startswith("window-v0 (legacy) on demo")
+    assert last.flaws == ("Windows overlap.", "The pool shrinks as the context grows.")
+    assert "flaws" not in last.difference
+    assert first.flaws == ()
+    words = list(protocol_words(protocols["old"]))
+    assert words[:2] == [
+        "Wrong with it: Windows overlap.",
+        "Wrong with it: The pool shrinks as the context grows.",
+    ]
+    assert words[-1] == "window-v0, id old, data d1."
+
+
+def test_a_protocol_in_words_leaves_nothing_out() -> None:
+    spec = {
+        "name": "doc-v1",
+        "split": {"by": "document", "seed": 3, "name": "validation"},
+        "queries": "those with a predecessor",
+        "pool": "the split",
+        "near_duplicate": 0.98,
+        "ties": "against",
+        "within_document": True,
+        "extra": {"lag": 7},
+    }
+    words = " ".join(protocol_words(protocol("p", spec=spec), evaluation(0.2)))
+    for said in (
+        "400 queries in 10 documents of the validation split; split by document, seed 3.",
+        "Queries: those with a predecessor.",
+        "Pool of 450 candidates: the split.",
+        "(cosine above 0.98)",
+        "Ties count against the model.",
+        "Contexts stay inside the document.",
+        "extra lag: 7.",
+    ):
+        assert said in words
+
+
+def test_looks_at_the_test_split_are_counted_by_data() -> None:
+    tested = replace(view(1, evaluation(0.2)), test=replace(evaluation(0.18), split="test"))
+    shown = Snapshot("s", 0.0, runs=(tested,), protocols={"p": protocol("p")}, test_looks={"d1": 2})
+    (group,) = leaderboard_of(shown)
+    assert group.looks == 2
+    assert group.rows[0].test is tested.test
+    assert leaderboard_of(replace(shown, test_looks={}))[0].looks == 0
+    assert leaderboard(shown.runs, {}, shown.protocols)[0].looks is None
+    assert looks_words(0) == "The test split was never looked at so far."
+    assert "the less its scores prove" in looks_words(2)
+
+
+def test_findings_are_counted_worst_first() -> None:
+    found = [Finding("a", "m", severity) for severity in (Severity.WARN, Severity.ERROR, Severity.WARN)]
+    assert badge(found) == ((Severity.ERROR, "✖1"), (Severity.WARN, "!2"))
+    assert badge([Finding("a", "fine")]) == ()
 
 
 def test_nothing_evaluated_gives_no_groups() -> None:

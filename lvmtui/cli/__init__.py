@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lvmtui.cli import files, look, steer
+from lvmtui.cli import audit, compare, equate, files, judge, look, steer
 from lvmtui.cli.session import DEFAULT_STORE, Session
 from lvmtui.errors import LvmtuiError
 from lvmtui.format import plain_lines
@@ -65,10 +65,15 @@ app.command()(look.show)
 app.command()(look.logs)
 app.command()(look.plot)
 app.command()(look.leaderboard)
+app.command()(audit.audit)
+app.command()(compare.compare)
+app.command()(equate.equate)
 app.command()(steer.stop)
 app.command()(steer.resume)
 app.command()(steer.kill)
 app.command()(steer.promote)
+app.command()(judge.evaluate)
+app.command()(judge.baselines)
 app.add_typer(files.export, name="export")
 app.command(add_help_option=False, context_settings=_PASS_ON)(files.data)
 app.command()(files.phases)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lvmtui.cli.look import EquateOption, groups_of
 from lvmtui.cli.session import (
     JsonOption,
     StoreOption,
@@ -23,7 +24,7 @@ from lvmtui.cli.session import (
 from lvmtui.errors import RecipeError
 
 if TYPE_CHECKING:
-    from lvmtui.export import Format
+    from lvmtui.export.text import Format
 
 
 class Kind(StrEnum):
@@ -49,14 +50,15 @@ def export_leaderboard(
     kind: FormatOption = Kind.CSV,
     output: OutputOption = None,
     force: ForceOption = False,
+    equate: EquateOption = None,
     store: StoreOption = None,
 ) -> None:
-    """Every evaluated run and baseline, protocol by protocol."""
-    from lvmtui.export import leaderboard_text
-    from lvmtui.ranking import leaderboard
+    """Every evaluated run and baseline, protocol by protocol, or all on a common pool."""
+    from lvmtui.export.text import leaderboard_text
 
-    snapshot = take_snapshot(session_of(context, store))
-    groups = leaderboard(snapshot.runs, snapshot.baselines, snapshot.protocols)
+    session = session_of(context, store)
+    snapshot = take_snapshot(session)
+    groups = groups_of(session, snapshot, snapshot.runs, equate)
     _deliver(leaderboard_text(groups, snapshot.protocols, _format(kind)), output, force=force)
 
 
@@ -72,7 +74,7 @@ def export_run(
     store: StoreOption = None,
 ) -> None:
     """One run: recipe, metrics, evaluations, events."""
-    from lvmtui.export import run_text
+    from lvmtui.export.text import run_text
 
     session = session_of(context, store)
     found = find_run(session, run)
@@ -86,6 +88,7 @@ def export_run(
             metrics=reader.metrics(found.id),
             events=reader.events(run_id=found.id),
             checkpoints=reader.checkpoints(found.id),
+            looks=snapshot.test_looks.get(found.data_fingerprint or "", 0),
         )
     _deliver(text, output, force=force)
 
@@ -99,7 +102,7 @@ def _deliver(text: str, output: Path | None, *, force: bool) -> None:
     if output is None:
         write(text)
         return
-    from lvmtui.export import write as write_file
+    from lvmtui.export.text import write as write_file
 
     write_file(output, text, force=force)
     note(f"wrote {output}")
@@ -135,7 +138,7 @@ def phases(as_json: JsonOption = False) -> None:
             row |= {"model": found.model.name, "data": found.data.path}
         rows.append(row)
     if as_json:
-        from lvmtui.export import to_json
+        from lvmtui.export.text import to_json
 
         write(to_json(rows))
         return
@@ -176,7 +179,7 @@ def doctor(context: typer.Context, as_json: JsonOption = False, store: StoreOpti
     if as_json:
         from dataclasses import asdict
 
-        from lvmtui.export import to_json
+        from lvmtui.export.text import to_json
 
         write(to_json([asdict(check) for check in found]))
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from lvmtui.cli.session import (
     JsonOption,
     RunArgument,
+    Session,
     StoreOption,
     find_run,
     line,
@@ -25,8 +27,8 @@ from lvmtui.errors import LvmtuiError, UsageError
 from lvmtui.format import plain
 
 if TYPE_CHECKING:
-    from lvmtui.ranking import Group
-    from lvmtui.snapshot import RunView, Series
+    from lvmtui.leaderboard.ranking import Group
+    from lvmtui.snapshot import RunView, Series, Snapshot
     from lvmtui.store.records import Run
 
 FOLLOW_SECONDS = 0.2
@@ -44,7 +46,7 @@ def ls(
     views = [view for view in snapshot.runs if view.state.is_active or not active]
     views = views[:limit] if limit else views
     if as_json:
-        from lvmtui.export import run_record, to_json
+        from lvmtui.export.text import run_record, to_json
 
         write(to_json([run_record(view, snapshot.protocols) for view in views]))
         return
@@ -53,7 +55,7 @@ def ls(
         return
     from lvmtui.cli.render import print_runs
 
-    print_runs(views, snapshot.taken)
+    print_runs(views, snapshot)
 
 
 def show(
@@ -67,9 +69,10 @@ def show(
     with reading(session) as reader:
         checkpoints = reader.checkpoints(found.id)
     if as_json:
-        from lvmtui.export import run_text
+        from lvmtui.export.text import run_text
 
-        write(run_text(view, snapshot.protocols, "json", checkpoints=checkpoints))
+        looks = snapshot.test_looks.get(found.data_fingerprint or "", 0)
+        write(run_text(view, snapshot.protocols, "json", checkpoints=checkpoints, looks=looks))
         return
     from lvmtui.cli.render import print_run
 
@@ -165,30 +168,51 @@ def _metric_series(key: str, every: dict[str, Series]) -> Series:
     )
 
 
+EquateOption = Annotated[
+    int | None,
+    typer.Option("--equate", metavar="POOL", help="One table: all scores on a pool of POOL candidates."),
+]
+
+
 def leaderboard(
     context: typer.Context,
     phase: Annotated[str, typer.Option(metavar="PHASE", help="Only runs of this phase.")] = "",
     by_phase: Annotated[
         bool, typer.Option("--by-phase", help="One row a recipe: mean ± sd over its seeds.")
     ] = False,
+    equate: EquateOption = None,
     as_json: JsonOption = False,
     store: StoreOption = None,
 ) -> None:
-    """Rank runs and baselines, each protocol for itself."""
-    from lvmtui import ranking
-
+    """Rank runs and baselines, each protocol for itself, or all on a common pool."""
     snapshot = take_snapshot(session_of(context, store))
     views = [view for view in snapshot.runs if phase in {"", view.run.phase}]
-    groups = ranking.leaderboard(views, snapshot.baselines, snapshot.protocols)
+    groups = groups_of(session_of(context, store), snapshot, views, equate)
     if as_json:
-        from lvmtui.export import leaderboard_record, summary_record, to_json
+        from lvmtui.export.text import leaderboard_record, to_json
 
-        records = leaderboard_record(groups, snapshot.protocols)
-        for record, group in zip(records, groups, strict=True):
-            record["phases"] = [summary_record(item) for item in ranking.by_phase(group)]
-        write(to_json(records))
+        write(to_json(leaderboard_record(groups, snapshot.protocols)))
         return
     print_leaderboard(groups, by_phase=by_phase, unjudged=_unjudged(views))
+
+
+def groups_of(
+    session: Session, snapshot: Snapshot, views: Sequence[RunView], equate: int | None
+) -> tuple[Group, ...]:
+    """The leaderboard by protocol, or as one group on a common pool.
+
+    Raises:
+        UsageError: the common pool is too small.
+    """
+    from lvmtui.leaderboard import ranking
+
+    if equate is None:
+        return ranking.leaderboard_of(snapshot, views)
+    from lvmtui.leaderboard.equating import equated_board
+
+    with reading(session) as reader:
+        group = equated_board(reader, snapshot, views, equate)
+    return (group,) if group.rows or group.notes else ()
 
 
 def _unjudged(views: list[RunView]) -> int:
@@ -197,7 +221,7 @@ def _unjudged(views: list[RunView]) -> int:
 
 def print_leaderboard(groups: tuple[Group, ...], *, by_phase: bool = False, unjudged: int = 0) -> None:
     """Print the groups of a leaderboard."""
-    from lvmtui.cli.render import print_group
+    from lvmtui.cli.boards import print_group
 
     if not groups:
         note("No run has been evaluated yet.")
@@ -205,6 +229,6 @@ def print_leaderboard(groups: tuple[Group, ...], *, by_phase: bool = False, unju
     for index, group in enumerate(groups):
         if index:
             line()
-        print_group(group, by_phase=by_phase)
+        print_group(group, phases=by_phase)
     if unjudged:
         note(f"{unjudged} more without an evaluation.")

@@ -1,4 +1,4 @@
-"""Runs and leaderboards as tables on the terminal."""
+"""Runs on the terminal: as a list, and one with everything about it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from rich.text import Text
 
 from lvmtui.cli.session import line
 from lvmtui.cli.tables import Column, print_facts, print_table
+from lvmtui.findings import Finding
 from lvmtui.format import (
     MISSING,
     count,
@@ -15,6 +16,7 @@ from lvmtui.format import (
     interval,
     metric_name,
     metric_value,
+    p_value,
     percent,
     plain,
     plain_lines,
@@ -26,9 +28,13 @@ from lvmtui.format import (
     stamp,
     thousands,
 )
-from lvmtui.ranking import Group, PhaseSummary, Row, Verdict, by_phase, judge, strongest, training_seconds
+from lvmtui.leaderboard.protocols import flaws_of, looks_words
+from lvmtui.leaderboard.ranking import training_seconds
+from lvmtui.leaderboard.verdicts import GLYPHS as VERDICT_GLYPHS
+from lvmtui.leaderboard.verdicts import Verdict, Worth, badge, sentence, strongest, worth
 from lvmtui.snapshot import GLYPHS, RunView, Snapshot, State
-from lvmtui.store.records import Checkpoint, Evaluation, Interval
+from lvmtui.store.records import Checkpoint, Evaluation, Interval, Severity, Versus
+from lvmtui.versus import versus_of
 
 STATE_STYLES = {
     State.RUNNING: "cyan",
@@ -49,6 +55,8 @@ VERDICT_STYLES = {
     Verdict.UNDER: "yellow",
 }
 
+SEVERITY_STYLES = {Severity.ERROR: "red", Severity.WARN: "yellow", Severity.INFO: ""}
+
 
 def state_text(view: RunView) -> Text:
     """A run's state as glyph and word."""
@@ -58,39 +66,60 @@ def state_text(view: RunView) -> Text:
     return Text(f"{GLYPHS[view.state]} {words}", STATE_STYLES.get(view.state, ""))
 
 
-def print_runs(views: Sequence[RunView], now: float) -> None:
+def badge_text(findings: Sequence[Finding]) -> Text:
+    """How much the audits found, worst first: `✖1 !2`."""
+    text = Text()
+    for severity, words in badge(findings):
+        text.append(" " if text else "").append(words, SEVERITY_STYLES[severity])
+    return text
+
+
+def worth_of(view: RunView, snapshot: Snapshot) -> Worth | None:
+    """What a run's best evaluation is worth; None before the first."""
+    if view.best is None:
+        return None
+    baselines = snapshot.baselines.get(view.best.protocol_id, ())
+    return worth(view.best, strongest(baselines), view.run.targets)
+
+
+def print_runs(views: Sequence[RunView], snapshot: Snapshot) -> None:
     """The list of runs."""
     columns = [
         Column("run"),
+        Column("found" if any(view.findings for view in views) else "", drop=4),
         Column("state"),
         Column("epoch", "right"),
         Column("Hit@5", "right"),
         Column("", drop=6),
-        Column("vs baseline", "right", drop=5),
-        Column("patience", "right", drop=4),
+        Column("skill", "right", drop=3),
+        Column("vs baseline", drop=8),
+        Column("patience", "right", drop=5),
         Column("time", "right", drop=3),
-        Column("started", drop=7),
-        Column("note", drop=8, shrinks=True),
+        Column("started", drop=9),
+        Column("note", drop=10, shrinks=True),
     ]
-    print_table(columns, [_run_cells(view, now) for view in views])
+    print_table(columns, [_run_cells(view, snapshot) for view in views])
 
 
-def _run_cells(view: RunView, now: float) -> list[str | Text]:
+def _run_cells(view: RunView, snapshot: Snapshot) -> list[str | Text]:
     run, best = view.run, view.best
     progress = run.progress
     bounds = best.hit5_interval if best else None
-    gain = best.hit5 - view.baseline.hit5 if best and view.baseline else None
+    found = worth_of(view, snapshot)
+    style = VERDICT_STYLES.get(found.verdict, "") if found else ""
     name = f"{run.name} ♛" if "champion" in view.aliases else run.name
     return [
         name,
+        badge_text(view.findings),
         state_text(view),
         f"{progress.epoch}/{progress.epochs}",
         percent(best.hit5) if best else MISSING,
         plus_minus(bounds.low, bounds.high) if bounds else "",
-        signed(gain),
+        Text(signed(found.skill) if found else MISSING, style),
+        Text(f"{VERDICT_GLYPHS[found.verdict]} {signed(found.gain)}" if found else "", style),
         f"{progress.patience_used}/{progress.patience}",
         duration(training_seconds(view)),
-        f"{duration(max(0.0, now - run.created))} ago",
+        f"{duration(max(0.0, snapshot.taken - run.created))} ago",
         view.lost_reason
         or (plain_lines(run.error or "")[0] if view.state is State.FAILED else "")
         or run.note,
@@ -99,7 +128,8 @@ def _run_cells(view: RunView, now: float) -> list[str | Text]:
 
 def print_run(view: RunView, snapshot: Snapshot, checkpoints: Sequence[Checkpoint]) -> None:
     """Everything about one run."""
-    print_facts([*_state_facts(view), *_score_facts(view, snapshot), *_rest(view, checkpoints)])
+    facts = [*_state_facts(view), *_finding_facts(view), *_score_facts(view, snapshot)]
+    print_facts([*facts, *_test_facts(view, snapshot), *_rest(view, checkpoints)])
     if view.run.error:
         line()
         for text in plain_lines(view.run.error.rstrip("\n")):
@@ -137,20 +167,45 @@ def _state_facts(view: RunView) -> list[tuple[str, str | Text]]:
     return facts
 
 
+def _finding_facts(view: RunView) -> list[tuple[str, str | Text]]:
+    """What is wrong, worst first, with what to do about it."""
+    return [
+        (
+            f"{finding.glyph} {plain(finding.check)}",
+            Text.assemble(
+                (plain(finding.message), SEVERITY_STYLES[finding.severity]),
+                f" → {plain(finding.advice)}" if finding.advice else "",
+            ),
+        )
+        for finding in view.findings
+    ]
+
+
 def _score_facts(view: RunView, snapshot: Snapshot) -> list[tuple[str, str | Text]]:
     best, run = view.best, view.run
-    if best is None:
+    found = worth_of(view, snapshot)
+    if best is None or found is None:
         return [("best", "no evaluation yet")]
     baselines = snapshot.baselines.get(best.protocol_id, ())
-    verdict = judge(best, strongest(baselines), run.targets)
     facts: list[tuple[str, str | Text]] = [
         ("best", f"epoch {best.epoch}: {_scores(best)}"),
-        ("verdict", Text(verdict.value, VERDICT_STYLES.get(verdict, ""))),
         (
-            "judged on",
-            f"n {thousands(best.n)}, pool {thousands(best.pool)}, {best.split}, protocol {best.protocol_id}",
+            "verdict",
+            Text(f"{VERDICT_GLYPHS[found.verdict]} {sentence(found)}", VERDICT_STYLES.get(found.verdict, "")),
         ),
     ]
+    if found.skill is not None:
+        words = f"{signed(found.skill)} % of what {plain(found.baseline_name)} leaves to gain in Hit@5"
+        facts.append(("skill", words))
+    if found.versus is not None and found.versus.detectable is not None:
+        words = f"{percent(found.versus.detectable)} points of Hit@5, with a power of 80 %"
+        facts.append(("smallest gain seen", words))
+    facts += [
+        (f"against {plain(item.baseline)}", _versus_words(item))
+        for item in versus_of(best)
+        if item.baseline != found.baseline_name
+    ]
+    facts.append(("judged on", _judged_on(best, snapshot)))
     if best.copyness is not None:
         facts.append(
             (
@@ -167,6 +222,43 @@ def _score_facts(view: RunView, snapshot: Snapshot) -> list[tuple[str, str | Tex
         reached = float(getattr(best, name))
         mark = "✔ reached" if reached >= target else f"{percent(reached / target if target else 1.0, 0)} %"
         facts.append((f"target {metric_name(name)}", f"{metric_value(name, target)} ({mark})"))
+    return facts
+
+
+def _versus_words(item: Versus) -> str:
+    """A paired comparison in figures."""
+    around = f"[{signed(item.interval.low)}, {signed(item.interval.high)}]"
+    return f"{metric_name(item.metric)} {signed(item.difference)} {around}, {p_value(item.p)}"
+
+
+def _judged_on(evaluation: Evaluation, snapshot: Snapshot) -> str:
+    """What a score must be read with."""
+    protocol = snapshot.protocols.get(evaluation.protocol_id)
+    words = (
+        f"n {thousands(evaluation.n)}, pool {thousands(evaluation.pool)}, {evaluation.split}, "
+        f"protocol {evaluation.protocol_id}"
+    )
+    if protocol is None:
+        return words
+    words += f" ({protocol.name}), data {protocol.data_fingerprint}"
+    return words + "".join(f"; wrong with it: {flaw}" for flaw in flaws_of(protocol))
+
+
+def _test_facts(view: RunView, snapshot: Snapshot) -> list[tuple[str, str | Text]]:
+    """The score on the test split, and how often that was looked at; nothing before the first look."""
+    test = view.test
+    looks = snapshot.test_looks.get(view.run.data_fingerprint or "", 0)
+    facts: list[tuple[str, str | Text]] = []
+    if test is not None:
+        baselines = snapshot.baselines.get(test.protocol_id, ())
+        found = worth(test, strongest(baselines, split="test"), {})
+        facts.append(("test split", f"epoch {test.epoch}: {_scores(test)}"))
+        if found.baseline is not None:
+            style = VERDICT_STYLES.get(found.verdict, "")
+            facts.append(("test verdict", Text(f"{VERDICT_GLYPHS[found.verdict]} {sentence(found)}", style)))
+        facts.append(("tested on", _judged_on(test, snapshot)))
+    if looks:
+        facts.append(("test looks", looks_words(looks)))
     return facts
 
 
@@ -218,73 +310,3 @@ def _drift(view: RunView) -> dict[str, tuple[str, str]]:
         return {}
     found = recipes.differences(ours, now)
     return {key: values for key, values in found.items() if key != "data.path"}
-
-
-def print_group(group: Group, *, by_phase: bool = False) -> None:
-    """One protocol's part of the leaderboard."""
-    line(group.heading)
-    if group.difference:
-        line(group.difference)
-    if by_phase:
-        _print_phases(group)
-        return
-    columns = [
-        Column("#", "right"),
-        Column("run"),
-        Column("ctx", "right", drop=5),
-        Column("Hit@1", "right", drop=2),
-        Column("", drop=10),
-        Column("Hit@5", "right"),
-        Column("", drop=1),
-        Column("Hit@10", "right", drop=3),
-        Column("", drop=11),
-        Column("MRR", "right", drop=4),
-        Column("vs baseline", "right", drop=6),
-        Column("params", "right", drop=8),
-        Column("epochs", "right", drop=9),
-        Column("cost", "right", drop=7),
-        Column("verdict", shrinks=True),
-    ]
-    print_table(columns, [_row_cells(row) for row in group.rows])
-    if any(row.tied for row in group.rows):
-        line("= : its interval overlaps that of #1; the order between them may be chance")
-
-
-def _row_cells(row: Row) -> list[str | Text]:
-    scores = row.evaluation
-    cells: list[str | Text] = [_rank(row), row.name, str(row.context) if row.context else "-"]
-    for name in ("hit1", "hit5", "hit10"):
-        bounds: Interval | None = getattr(scores, f"{name}_interval")
-        cells += [percent(getattr(scores, name)), interval(bounds.low, bounds.high) if bounds else ""]
-    cells.append(small(scores.mrr))
-    if row.is_baseline:
-        return [*cells, "", "", "", "", Text("baseline", "dim")]
-    style = VERDICT_STYLES.get(Verdict(row.verdict), "")
-    gain = f"{signed(row.baseline_gain)}" if row.baseline_gain is not None else MISSING
-    cells += [gain, count(row.parameters), f"{row.best_epoch}/{row.epochs}", duration(row.seconds)]
-    return [*cells, Text(f"{row.glyph} {row.verdict}", style)]
-
-
-def _rank(row: Row) -> str:
-    if row.rank is None:
-        return "-"
-    return f"{row.rank}{'♛' if row.champion else ''}{'=' if row.tied else ''}"
-
-
-def _print_phases(group: Group) -> None:
-    columns = [
-        Column("phase"),
-        Column("recipe", drop=2),
-        Column("seeds", "right"),
-        Column("Hit@5", "right"),
-        Column("± sd", "right"),
-        Column("best run", drop=1),
-        Column("its Hit@5", "right", drop=3),
-    ]
-    print_table(columns, [_phase_cells(item) for item in by_phase(group)])
-
-
-def _phase_cells(item: PhaseSummary) -> list[str]:
-    spread = f"±{percent(item.sd)}" if item.sd is not None else "one seed"
-    best = percent(item.best.evaluation.hit5)
-    return [item.phase, item.recipe_hash, str(item.seeds), percent(item.mean), spread, item.best.name, best]

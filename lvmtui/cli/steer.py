@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import json
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -85,9 +86,9 @@ def demo(
     if not headless:
         raise typer.Exit(dashboard(session, run.id))
     _say_started(run)
-    from lvmtui import ranking
     from lvmtui.cli.look import print_leaderboard
     from lvmtui.cli.wait import INTERRUPTED, wait_for
+    from lvmtui.leaderboard import ranking
 
     code = wait_for(session, run.id)
     if code != INTERRUPTED:
@@ -143,7 +144,7 @@ def _started(session: Session, run: Run, *, wait: bool, as_json: bool) -> None:
         _say_started(run)
     code = wait_for(session, run.id, note if as_json else line) if wait else 0
     if as_json:
-        from lvmtui.export import run_record, to_json
+        from lvmtui.export.text import run_record, to_json
 
         snapshot = take_snapshot(session)
         write(to_json(run_record(view_of(snapshot, run), snapshot.protocols)))
@@ -185,27 +186,39 @@ def promote(
     run: RunArgument,
     yes: YesOption = False,
     text: Annotated[str, typer.Option("--note", metavar="TEXT", help="Why.")] = "",
+    no_test: Annotated[
+        bool, typer.Option("--no-test", help="Don't judge it on the test split, which promoting reads once.")
+    ] = False,
     as_json: JsonOption = False,
     store: StoreOption = None,
 ) -> None:
-    """Make a run's best checkpoint the champion.
+    """Make a run's best checkpoint the champion, and judge it on the test split.
 
-    Shows what speaks for and against it and asks. A missing or damaged checkpoint cannot be promoted.
+    Shows what speaks for and against it and asks. A missing or damaged checkpoint cannot be promoted. What
+    was judged on the test split before is not judged again.
     """
     session = session_of(context, store)
     session.changes("promote")
     found = find_run(session, run)
-    from lvmtui import launcher
+    from lvmtui import promotion as promotions
 
-    gates = launcher.promotion_gates(session.store, found.id)
+    gates = promotions.promotion_gates(session.store, found.id, test=not no_test)
     for gate in gates:
         note(f"{gate.glyph} {gate.verdict:<6}  {gate.name}: {gate.words}")
     broken = [gate.words for gate in gates if gate.integrity and gate.passed is False]
     if broken:
         raise CheckpointError(f"{found.name} cannot be promoted: {'; '.join(broken)}")
     ask(_question(found, gates), yes=yes)
-    promotion = launcher.promote(session.store, found.id, note=text)
-    _say_promoted(found, promotion, as_json=as_json)
+    promotion = promotions.promote(session.store, found.id, note=text, test=not no_test)
+    if not as_json:
+        line(f"{found.name} is now {promotion.alias}")
+    test = None if no_test else _judge_on_test(session, promotion, as_json=as_json)
+    if as_json:
+        from dataclasses import asdict
+
+        from lvmtui.export.text import to_json
+
+        write(to_json(asdict(promotion) | {"test": test}))
 
 
 def _question(run: Run, gates: tuple[Gate, ...]) -> str:
@@ -214,12 +227,22 @@ def _question(run: Run, gates: tuple[Gate, ...]) -> str:
     return f"Promote {run.name} to champion{although}"
 
 
-def _say_promoted(run: Run, promotion: Promotion, *, as_json: bool) -> None:
-    if not as_json:
-        line(f"{run.name} is now {promotion.alias}")
-        return
-    from dataclasses import asdict
+def _judge_on_test(session: Session, promotion: Promotion, *, as_json: bool) -> Any:
+    """Have the engine judge what was promoted on the test split, and print what it says. Whatever comes of it
+    the promotion stands.
 
-    from lvmtui.export import to_json
+    Returns:
+        With `as_json` the result, in place of printing it; None where there is none.
+    """
+    from lvmtui import launcher
+    from lvmtui.promotion import test_arguments
 
-    write(to_json(asdict(promotion)))
+    arguments = test_arguments(session.store, promotion)
+    if as_json:
+        code, printed = launcher.ask_engine([*arguments, "--json"])
+    else:
+        code, printed = launcher.run_engine(arguments), ""
+    if code:
+        note("The promotion stands, but it was not judged on the test split.")
+        return None
+    return json.loads(printed) if as_json else None

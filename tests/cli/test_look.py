@@ -3,8 +3,16 @@
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+
+from lvmtui import stats
+from lvmtui.findings import Finding
+from lvmtui.store.reader import Reader
+from lvmtui.store.records import Event, Interval, Protocol, QueryFact, Severity, Versus
+from lvmtui.store.writer import Writer
+from lvmtui.versus import KEY, as_details
 
 Call = Callable[..., object]
 
@@ -113,6 +121,104 @@ def test_show_says_plainly_when_a_run_is_below_its_baseline(lvmtui, stored):
     assert "▼ below its baseline" in lvmtui("leaderboard").out
 
 
+def audited(stored):
+    """A run below its baseline by the paired comparison, with findings and a score on the test split."""
+    compared = Versus("ewm", -0.09, Interval(-0.12, -0.06), 0.0004, context=100, detectable=0.021)
+    copied = Versus("copy-last", 0.01, Interval(-0.01, 0.03), 0.3, context=100, detectable=0.02)
+    run = stored.finished(0.03)
+    details = json.dumps({KEY: as_details([compared, copied])})
+    with stored.database.write() as connection:
+        connection.exec_driver_sql("UPDATE evaluation SET details = ? WHERE run_id = ?", (details, run.id))
+    writer = Writer(stored.database, run.id)
+    now = time.time()
+    writer.events(
+        [
+            Finding("few-steps", "93 steps [red]x[/red]\x1b[31m", Severity.ERROR, "Train longer.").event(now),
+            Finding("stall", "no gain", Severity.WARN).event(now),
+        ]
+    )
+    writer.events([Finding("norms", "unit length", data="f" * 16).event(now)], of_run=False)
+    for _ in range(2):
+        writer.events([Event("test_look", "looked", now, evidence={"data": "f" * 16, "protocol": "p2"})])
+    judged = Protocol("p2", "doc-v1", "f" * 16, {}, "test", 600, 640, 0.0, 30)
+    writer.save_protocol(judged)
+    best = Reader(stored.database).best_evaluation(run)
+    writer.save_evaluation(
+        replace(best, protocol_id="p2", split="test", details={}, hit5=0.05, run_id=run.id)
+    )
+
+
+def test_show_says_what_is_wrong_and_what_the_score_is_worth(lvmtui, stored):
+    audited(stored)
+    out = lvmtui("show", "1").out
+    for expected in (
+        "✖ few-steps",
+        "93 steps [red]x[/red] → Train longer.",
+        "! stall",
+        "▼ below its baseline: Hit@5 −9.0 [−12.0, −6.0], p<.001 against ewm, paired over the same queries",
+        "−10.2 % of what ewm leaves to gain",
+        "2.1 points of Hit@5, with a power of 80 %",
+        "Hit@5 +1.0 [−1.0, +3.0], p=.30",
+        "test split",
+        "Hit@5 5.0 [",
+        "test, protocol p2 (doc-v1), data ffffffffffffffff",
+        "looked at 2 times so far",
+    ):
+        assert expected in out
+    assert "norms" not in out
+    assert "\x1b" not in out
+    assert out.index("few-steps") < out.index("best ")
+
+
+def test_ls_counts_findings_and_shows_skill(lvmtui, stored):
+    audited(stored)
+    stored.finished(0.3)
+    title, sound, wrong = lvmtui("ls").out.splitlines()
+    assert title.split()[:3] == ["run", "found", "state"]
+    assert "✖1 !1" in wrong
+    assert "−10.2" in wrong
+    assert "▼ −9.0" in wrong
+    assert "!" not in sound
+    assert "+20.5" in sound
+
+
+def test_leaderboard_shows_looks_findings_and_test_scores(lvmtui, stored):
+    audited(stored)
+    out = lvmtui("leaderboard").out
+    assert "looked at 2 times so far: the more, the less its scores prove." in out
+    assert "✖1 !1" in out
+    assert "−9.0 [−12.0, −6.0]  p<.001" in out
+    assert "  5.0 [" in out
+    assert "own interval" not in out
+    (group,) = json.loads(lvmtui("leaderboard", "--json").out)
+    row = next(row for row in group["rows"] if row["run_id"])
+    assert (row["test_protocol_id"], row["test_n"], row["test_looks"]) == ("p2", 600, 2)
+    assert row["verdict"] == "below its baseline"
+
+
+def test_leaderboard_on_a_common_pool(lvmtui, stored):
+    run = stored.finished(0.3)
+    assert "Left out" in lvmtui("leaderboard", "--equate", "100").out
+    known = QueryFact("candidates", stats.pack_ranks([640] * 600))
+    Writer(stored.database, run.id).save_query_facts("p1", [known])
+    done = lvmtui("leaderboard", "--equate", "100")
+    lines = done.out.splitlines()
+    assert lines[0] == "equated to pool 100; other queries and data remain different"
+    assert "protocol" in lines[1].split()
+    assert "↑ above its baseline" in done.out
+    assert "p1" in lines[2].split()
+    (group,) = json.loads(lvmtui("leaderboard", "--equate", "100", "--json").out)
+    assert {(row["pool"], row["own_pool"], row["extrapolated"]) for row in group["rows"]} == {
+        (100, 640, False)
+    }
+    rows = lvmtui("export", "leaderboard", "--equate", "1000").out.splitlines()
+    assert all(",true," in row for row in rows[1:])
+    assert "phase-1 #1 x" in lvmtui("leaderboard", "--equate", "1000").out
+    refused = lvmtui("leaderboard", "--equate", "3")
+    assert (refused.code, refused.out) == (2, "")
+    assert "a pool of 3 says nothing" in refused.err
+
+
 def test_show_json_is_everything(lvmtui, stored):
     stored.finished(0.1, 0.3)
     record = json.loads(lvmtui("show", "1", "--json").out)
@@ -184,13 +290,15 @@ def test_leaderboard_ranks_with_baselines_and_counts_the_unjudged(lvmtui, stored
     done = lvmtui("leaderboard")
     lines = done.out.splitlines()
     assert "n 600 · pool 640 · 30 documents · id p1" in lines[0]
-    assert [line.split()[:2] for line in lines[2:6]] == [
+    assert lines[1] == "The test split was never looked at so far."
+    assert [line.split()[:2] for line in lines[3:7]] == [
         ["1", "phase-2"],
         ["2=", "phase-1"],
         ["-", "ewm"],
         ["-", "copy-last"],
     ]
-    assert "may be chance" in lines[6]
+    assert "may be chance" in lines[7]
+    assert lines[8].startswith("All verdicts: by each score's own interval; no comparison with ewm")
     assert "1 more without an evaluation" in done.err
     assert "phase-2" not in lvmtui("leaderboard", "--phase", "phase-1").out
     assert "one seed" in lvmtui("leaderboard", "--by-phase").out

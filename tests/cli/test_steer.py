@@ -13,6 +13,9 @@ import pytest
 from lvmtui.store.control import Controller
 from lvmtui.store.lifecycle import Result, Status
 from lvmtui.store.reader import Reader
+from lvmtui.store.records import Interval, Versus
+from lvmtui.store.writer import Writer
+from lvmtui.versus import as_details
 
 
 @pytest.fixture
@@ -165,28 +168,53 @@ def test_promote_shows_the_gates_and_needs_a_yes(lvmtui, stored):
     assert "(paired over documents)" in done.err
     assert "✔ passed  target Hit@5: Hit@5 30.0, target 20.0" in done.err
     assert "n 600, pool 640" in done.err
+    assert "✔ passed  test split: never looked at so far; promoting reads it once" in done.err
     assert Reader(stored.database).promotions() == []
 
 
 def test_promote_stores_the_gates_and_shows_the_champion(lvmtui, stored):
     stored.finished(0.1, 0.3)
-    assert lvmtui("promote", "1", "-y", "--note", "good").out == "phase-1 #1 is now champion\n"
+    done = lvmtui("promote", "1", "-y", "--note", "good", "--no-test")
+    assert done.out == "phase-1 #1 is now champion\n"
+    assert "promoting does not read it now" in done.err
     (promotion,) = Reader(stored.database).promotions()
     assert promotion.note == "good"
     assert promotion.gates["checkpoint file"]["passed"] is True
     assert "1♛" in lvmtui("leaderboard").out
     stored.finished(0.31)
-    record = json.loads(lvmtui("promote", "2", "-y", "--json").out)
-    assert (record["alias"], record["run_id"]) == ("champion", 2)
+    record = json.loads(lvmtui("promote", "2", "-y", "--json", "--no-test").out)
+    assert (record["alias"], record["run_id"], record["test"]) == ("champion", 2, None)
 
 
 def test_promote_lets_failed_quality_through_only_with_a_yes(lvmtui, stored):
     stored.finished(0.05)
     done = lvmtui("promote", "1")
     assert "although it fails beats the best baseline and target Hit@5" in done.err
-    assert lvmtui("promote", "1", "-y").code == 0
+    assert lvmtui("promote", "1", "-y", "--no-test").code == 0
     (promotion,) = Reader(stored.database).promotions()
     assert promotion.gates["beats the best baseline"]["passed"] is False
+
+
+def test_more_than_one_look_at_the_test_split_is_a_failed_gate(lvmtui, stored):
+    stored.finished(0.1, 0.3)
+    look = {"data": "f" * 16, "protocol": "p2", "checkpoint": "runs/1/checkpoints/1.safetensors"}
+    Writer(stored.database, 1).event("test_look", "an earlier look", evidence=look)
+    done = lvmtui("promote", "1")
+    assert "✖ failed  test split: looked at once so far; promoting reads it once: the more looks" in done.err
+    assert "although it fails test split" in done.err
+    done = lvmtui("promote", "1", "-y", "--no-test")
+    assert "✔ passed  test split: looked at once so far; promoting does not read it now" in done.err
+
+
+def test_the_gate_takes_the_comparison_that_the_evaluation_came_with(lvmtui, stored):
+    stored.finished(0.3)
+    versus = Versus("ewm", 0.17, Interval(-0.01, 0.35), 0.06, context=100)
+    details = json.dumps({"versus": as_details([versus])})
+    with stored.database.write() as connection:
+        connection.exec_driver_sql("UPDATE evaluation SET details = ? WHERE run_id = 1", (details,))
+    done = lvmtui("promote", "1")
+    assert "✖ failed  beats the best baseline" in done.err
+    assert "+17.0 [−1.0, +35.0], p=.06 (paired over documents)" in done.err
 
 
 def test_promote_refuses_a_damaged_or_missing_checkpoint(lvmtui, stored):

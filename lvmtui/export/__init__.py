@@ -1,0 +1,1 @@
+"""Runs, leaderboards and comparisons as CSV, JSON and Markdown."""

@@ -1,0 +1,1 @@
+"""What scores are worth beside each other: verdicts, ranks, seeds, protocols, equal pools."""
