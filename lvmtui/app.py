@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.binding import BindingType
 from textual.filter import LineFilter
-from textual.screen import Screen
 
-from lvmtui import commands
+from lvmtui import commands, modes
 from lvmtui.ascii_filter import AsciiFilter
 from lvmtui.config import Config, UiState, ViewOptions, load_config, load_state, save_state
 from lvmtui.errors import LvmtuiError
@@ -44,18 +43,6 @@ SAVE_SECONDS = 1.0
 """Changes of what is remembered are gathered for this long before they are written."""
 
 
-def _dashboard() -> Screen[None]:
-    from lvmtui.screens.dashboard import DashboardScreen
-
-    return DashboardScreen()
-
-
-def _leaderboard() -> Screen[None]:
-    from lvmtui.screens.leaderboard import LeaderboardScreen
-
-    return LeaderboardScreen()
-
-
 def _palette() -> type[Provider]:
     from lvmtui.palette import Commands
 
@@ -67,7 +54,7 @@ class LvmtuiApp(RequestHandling):
 
     TITLE = "lvmtui"
     CSS_PATH = Path(__file__).with_name("app.tcss")
-    MODES = {"dashboard": _dashboard, "leaderboard": _leaderboard}
+    MODES = dict(modes.MODES)
     DEFAULT_MODE = "dashboard"
     COMMANDS = {_palette}
     BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings("app")]
@@ -270,6 +257,10 @@ class LvmtuiApp(RequestHandling):
     async def action_leaderboard(self) -> None:
         """Show the leaderboard."""
         await self._show_mode("leaderboard")
+
+    async def action_compare(self) -> None:
+        """Show the marked runs side by side."""
+        await self._show_mode("compare")
 
     async def _show_mode(self, mode: str) -> None:
         while len(self.screen_stack) > 1 and isinstance(self.screen, LvmScreen):

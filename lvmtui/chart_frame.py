@@ -241,7 +241,7 @@ def x_axis(
     """The x axis: a line with ticks and one with numbers, or both in one where `rows` is 1."""
     corner, line, mark, again = "+-+r" if look.ascii_only else "└─┬↻"
     name = look.text(axes.x)
-    ticks, labels = x_ticks(axes.x, scale.x_low, scale.x_high, max(1, columns // 8))
+    ticks, labels = x_ticks(axes.x, scale.x_low, scale.x_high, max(1, columns // 8), log=axes.log_x)
     places = [scale.column(tick, columns) for tick in ticks]
     labels = [look.text(label) for label in labels]
     rule = [" "] * (left - 1) + [corner] + [line] * columns + [" "] * (width - left - columns)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,8 @@ def _draw(
     empty: str,
 ) -> list[Text]:
     """The chart itself; see `curve_chart`."""
+    if axes.log_x:
+        curves, axes = [_on_log_x(curve) for curve in curves], _log_x_axes(axes)
     x_range = axes.zoom or finite_range([curve.x for curve in curves])
     if x_range is None:
         return message_lines(empty, width, height, look)
@@ -154,6 +157,21 @@ def _draw(
     lines = [_joined(gutter[row], canvas.line(row), ends[row]) for row in range(rows)]
     resumed = sorted({tick for curve in curves for tick in curve.ticks})
     return lines + frame.x_axis(scale, canvas.width, left, width, x_rows, axes, look, resumed)
+
+
+def _on_log_x(curve: Curve) -> Curve:
+    """The curve over the logarithms of its x; what is not above zero has no place there."""
+    x = np.asarray(curve.x, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.where(x > 0, np.log10(x), np.nan)
+    best = math.log10(curve.best_x) if curve.best_x is not None and curve.best_x > 0 else None
+    return replace(curve, x=logs, best_x=best, ticks=tuple(math.log10(t) for t in curve.ticks if t > 0))
+
+
+def _log_x_axes(axes: Axes) -> Axes:
+    cursor = math.log10(axes.cursor) if axes.cursor is not None and axes.cursor > 0 else None
+    zoom = (math.log10(axes.zoom[0]), math.log10(axes.zoom[1])) if axes.zoom and axes.zoom[0] > 0 else None
+    return replace(axes, cursor=cursor, zoom=zoom)
 
 
 def _joined(*parts: Text) -> Text:
@@ -206,7 +224,8 @@ def _values_only(prepared: Sequence[Prepared], width: int, height: int, axes: Ax
         text, colour = "", ""
         if row < len(prepared):
             item = prepared[row]
-            text = look.text(fmt.fit(f"{fmt.plain(item.curve.label)} {axes.written(item.shown)}", width))
+            said = look.text(f"{item.curve.label} {axes.written(item.shown)}")
+            text = fmt.fit(said, width, "." if look.ascii_only else "…")
             colour = item.colour
         lines.append(Text(padded(text, width), style_of(colour), no_wrap=True, end=""))
     return lines

@@ -103,6 +103,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("back", ("escape",), "back", "go back, or clear the filter", "Look", in_palette=False),
     Command("dashboard", ("1",), "dashboard", "show the dashboard", "Look", shown_in_footer=True),
     Command("leaderboard", ("2",), "leaderboard", "show the leaderboard", "Look", shown_in_footer=True),
+    Command("compare", ("3",), "compare", "compare the marked runs", "Look", shown_in_footer=True),
     Command(
         "filter",
         ("slash",),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -11,11 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lvmtui import stats
-from lvmtui.comparing import NotPaired, paired_hits
 from lvmtui.logtail import LogTail
 from lvmtui.series import min_max
-from lvmtui.snapshot import RunDetail, Series
-from lvmtui.store.records import Checkpoint, Evaluation, Event, MetricPoint, Protocol, Run, Versus
+from lvmtui.snapshot import RunDetail, Series, Slicing
+from lvmtui.store.records import Checkpoint, Evaluation, Event, MetricPoint, Protocol, Run
 
 if TYPE_CHECKING:
     from lvmtui.store.reader import Reader
@@ -79,14 +77,23 @@ def hit_curve(ranks: bytes) -> tuple[float, ...]:
     return tuple((np.cumsum(counts[1 : MOST_K + 1]) / len(values)).tolist())
 
 
-def against(best: Evaluation, baselines: Iterable[Evaluation], protocol: Protocol | None) -> Iterator[Versus]:
-    """The best evaluation against each baseline that it can be paired with; all with their ranks."""
-    for baseline in baselines:
-        try:
-            paired = paired_hits(best, baseline, protocol)
-        except NotPaired:
-            continue
-        yield Versus(baseline.baseline or "", paired.difference, paired.interval, paired.p)
+def sliced(
+    reader: Reader, best: Evaluation, baseline: Evaluation | None, protocol: Protocol | None
+) -> tuple[Slicing, ...]:
+    """An evaluation by lane, position, context and similarity, beside a baseline; empty where the store has
+    no facts about the queries."""
+    from lvmtui.slices import slicings
+
+    facts = reader.query_facts(best.protocol_id)
+    if not (facts and best.ranks and protocol is not None and protocol.query_groups):
+        return ()
+    return slicings(
+        stats.unpack_ranks(best.ranks),
+        stats.unpack_ranks(baseline.ranks) if baseline is not None and baseline.ranks else None,
+        facts,
+        stats.unpack_ranks(protocol.query_groups),
+        context=best.context,
+    )
 
 
 class Detail:
@@ -103,7 +110,7 @@ class Detail:
         self._checkpoints: tuple[Checkpoint, ...] = ()
         self._hits: tuple[float, ...] = ()
         self._baseline_hits: tuple[float, ...] = ()
-        self._versus: tuple[Versus, ...] = ()
+        self._slices: tuple[Slicing, ...] = ()
         self._hits_of: tuple[int, int] | None = None
         """Ids of the two evaluations behind the Hit@K curves."""
         self._detail = RunDetail()
@@ -143,8 +150,8 @@ class Detail:
         baseline: Evaluation | None,
         protocol: Protocol | None,
     ) -> None:
-        """Work out Hit@K of the best evaluation and of the strongest baseline, where they are new, and
-        compare the two query by query.
+        """Work out Hit@K of the best evaluation and of the strongest baseline, where they are new, and the
+        best evaluation's slices.
 
         Ranks are large, so they are not kept.
         """
@@ -153,18 +160,15 @@ class Detail:
             return
         self._hits_of = wanted
         self._hits = self._baseline_hits = ()
-        self._versus = ()
+        self._slices = ()
         full = reader.best_evaluation(run)
         if best is None or full is None:
             return
         self._hits = hit_curve(full.ranks)
-        if baseline is None:
-            return
         known = reader.baselines(best.protocol_id)
-        same = [item for item in known if item.id == baseline.id]
+        same = [item for item in known if baseline is not None and item.id == baseline.id]
+        self._slices = sliced(reader, full, same[0] if same else None, protocol)
         self._baseline_hits = hit_curve(same[0].ranks) if same else ()
-        others = [item for item in known if item.baseline == "copy-last" != baseline.baseline]
-        self._versus = tuple(against(full, (*same, *others[-1:]), protocol))
 
     def build(self, evaluations: tuple[Evaluation, ...]) -> RunDetail:
         """The detail as it is now; the same object as before when nothing in it changed."""
@@ -182,7 +186,7 @@ class Detail:
             checkpoints=self._checkpoints,
             hit_curve=self._hits,
             baseline_hit_curve=self._baseline_hits,
-            versus=self._versus,
+            slices=self._slices,
         )
         if not (same_series and _same_but_series(old, new)):
             self._detail = new

@@ -86,6 +86,8 @@ class Axes:
     percent: bool = False
     """y holds fractions and is written in percent."""
     log_y: bool = False
+    log_x: bool = False
+    """x is above zero and drawn on a logarithmic axis."""
     smoothing: float = 0.0
     """Share of the past in the moving average; 0: none."""
     zoom: tuple[float, float] | None = None
@@ -117,7 +119,7 @@ def padded(text: str, width: int) -> str:
 
 def message_lines(text: str, width: int, height: int, look: Look) -> list[Text]:
     """`text` in the middle of `height` lines of exactly `width` cells."""
-    parts = fmt.wrap(fmt.plain(text), max(1, width - 2), height)
+    parts = fmt.wrap(look.text(text), max(1, width - 2), height)
     top = (height - len(parts)) // 2
     lines = []
     for row in range(height):

@@ -146,6 +146,11 @@ def thousands(value: float | None) -> str:
     return f"{value:,.0f}".replace(",", " ").replace("-", "−") if _known(value) else MISSING
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `1 error`, `2 errors`."""
+    return f"{thousands(number)} {noun}{'' if number == 1 else 's'}"
+
+
 def count(value: float | None) -> str:
     """A large number, shortened: `11.3M`, `870k`, `512`."""
     if not _known(value):
@@ -250,6 +255,7 @@ _ASCII = str.maketrans(
         "▶": ">", "◷": "q", "◼": "#", "■": "#", "✔": "+", "✖": "x", "●": "*", "○": ".", "♛": "@",
         "★": "*", "▲": "^", "▼": "v", "▽": "v", "▇": "#", "▁": ".", "°": " ", "│": "|", "─": "-", "╌": "-",
         "↑": "^", "∞": "8", "⚠": "!", "♪": "*", "⠿": "#", "◌": "o", "↻": "r", "•": "*", "╎": "|", "━": "=",
+        "▸": ">", "←": "<",
     }
 )  # fmt: skip
 

@@ -11,8 +11,9 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from lvmtui.audits import EVENT_KINDS, Audits
+from lvmtui.leaderboard.verdicts import strongest
 from lvmtui.liveness import lost_reason
-from lvmtui.ranking import strongest
 from lvmtui.reading import aliases, baselines_by_protocol, best_of, run_view
 from lvmtui.snapshot import DeviceView, RunView, Snapshot, State, shown_state
 from lvmtui.store.lifecycle import Status
@@ -73,7 +74,10 @@ class Merge:
         self._samples: dict[tuple[str, str], deque[DeviceSample]] = {}
         self._devices: tuple[DeviceView, ...] = ()
         self._details: OrderedDict[int, Detail] = OrderedDict()
-        self._last_evaluation = self._last_sample = 0
+        self._tests: dict[int, Evaluation] = {}
+        """The newest evaluation of the test split of each run that has one."""
+        self._audits = Audits()
+        self._last_evaluation = self._last_sample = self._last_audit = 0
         self._snapshot: Snapshot | None = None
 
     def read(self, now: float) -> None:
@@ -81,6 +85,7 @@ class Merge:
         self._read_runs()
         self._read_evaluations()
         self._read_promotions()
+        self._read_audits()
         asked = frozenset(control.run_id for control in self._reader.pending_controls())
         self._stale |= asked ^ self._asked
         self._asked = asked
@@ -103,7 +108,7 @@ class Merge:
             best = best_of(run, self._evaluations.get(run_id, ()))
             baselines = self._baselines.get(run.protocol_id or "", ())
             protocol = self._protocols.get(run.protocol_id or "")
-            detail.read_hits(self._reader, run, best, strongest(baselines, run.watch), protocol)
+            detail.read_hits(self._reader, run, best, strongest(baselines), protocol)
         while len(self._details) > len(looked_at) + DETAILS_KEPT:
             self._details.popitem(last=False)
 
@@ -125,6 +130,9 @@ class Merge:
                 self._baseline_rows.append(evaluation)
             elif evaluation.split == "validation":
                 self._evaluations.setdefault(evaluation.run_id, []).append(evaluation)
+                self._stale.add(evaluation.run_id)
+            elif evaluation.split == "test":
+                self._tests[evaluation.run_id] = evaluation
                 self._stale.add(evaluation.run_id)
         if any(evaluation.run_id is None for evaluation in new):
             self._baselines = MappingProxyType(baselines_by_protocol(self._baseline_rows))
@@ -159,6 +167,15 @@ class Merge:
             before = aliases(self._promotions)
             self._promotions += new
             self._stale |= before.keys() | aliases(self._promotions).keys()
+
+    def _read_audits(self) -> None:
+        new = self._reader.events_of_kind(*EVENT_KINDS, after=self._last_audit)
+        if not new:
+            return
+        self._last_audit = new[-1].id
+        runs, fingerprints = self._audits.add(new)
+        self._stale |= runs
+        self._stale |= {run.id for run in self._runs.values() if run.data_fingerprint in fingerprints}
 
     def _read_devices(self, now: float) -> None:
         since = now - DEVICE_PAST_SECONDS if not self._last_sample else 0.0
@@ -197,6 +214,8 @@ class Merge:
             and old.baselines is self._baselines
             and old.protocols is self._protocols
             and len(old.promotions) == len(self._promotions)
+            and old.audits is self._audits.data
+            and old.test_looks is self._audits.test_looks
         ):
             return old
         self._snapshot = Snapshot(
@@ -208,6 +227,8 @@ class Merge:
             protocols=self._protocols,
             promotions=tuple(self._promotions),
             devices=devices,
+            audits=self._audits.data,
+            test_looks=self._audits.test_looks,
         )
         return self._snapshot
 
@@ -225,6 +246,8 @@ class Merge:
                 now=now,
                 run_aliases=names.get(run_id, ()),
                 stop_requested=run_id in self._asked,
+                findings=self._audits.wrong_with(run),
+                test=self._tests.get(run_id),
             )
             old = self._views.get(run_id)
             if old is not None and old.state is State.LOST is view.state and old.run == run:

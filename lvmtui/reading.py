@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from lvmtui.findings import Finding
 from lvmtui.format import plain
+from lvmtui.leaderboard.verdicts import strongest
 from lvmtui.liveness import lost_reason
-from lvmtui.ranking import strongest
 from lvmtui.snapshot import RunView, Series, shown_state
 from lvmtui.store.records import Evaluation, MetricPoint, Promotion, Run
 
@@ -62,6 +63,8 @@ def run_view(
     now: float,
     run_aliases: tuple[str, ...] = (),
     stop_requested: bool = False,
+    findings: tuple[Finding, ...] = (),
+    test: Evaluation | None = None,
 ) -> RunView:
     """One run, ready to show.
 
@@ -72,6 +75,8 @@ def run_view(
         now: seconds since the epoch, for the heartbeat.
         run_aliases: aliases that point at the run.
         stop_requested: a stop was asked for and not answered yet.
+        findings: what is wrong with the run and its data, worst first.
+        test: its newest evaluation of the test split.
     """
     reason = lost_reason(run, now)
     return RunView(
@@ -81,8 +86,10 @@ def run_view(
         stop_requested=stop_requested,
         best=best_of(run, evaluations),
         last=evaluations[-1] if evaluations else None,
-        baseline=strongest(baselines.get(run.protocol_id or "", ()), run.watch),
+        baseline=strongest(baselines.get(run.protocol_id or "", ())),
         aliases=run_aliases,
+        findings=findings,
+        test=test,
     )
 
 

@@ -26,7 +26,6 @@ from lvmtui.store.records import (
     Promotion,
     Protocol,
     Run,
-    Versus,
 )
 
 
@@ -97,7 +96,7 @@ class RunView:
     last: Evaluation | None = None
     """The newest evaluation (without ranks)."""
     baseline: Evaluation | None = None
-    """The strongest baseline under the run's protocol, by the metric the run watches."""
+    """The strongest baseline under the run's protocol, by Hit@5."""
     aliases: tuple[str, ...] = ()
     """Aliases that now point at this run: `champion`, …"""
     findings: tuple[Finding, ...] = ()
@@ -160,8 +159,6 @@ class RunDetail:
     """Hit@K of the best evaluation for K = 1, 2, … (up to 100), from its stored ranks; fractions."""
     baseline_hit_curve: tuple[float, ...] = ()
     """The same for the run's strongest baseline (`RunView.baseline`)."""
-    versus: tuple[Versus, ...] = ()
-    """The best evaluation against the strongest baseline, then against copy-last where that is another."""
     slices: tuple[Slicing, ...] = ()
     """The best evaluation by lane, position, context and similarity."""
 

@@ -105,8 +105,16 @@ def duration_labels(ticks: Sequence[float]) -> list[str]:
     return ["0" if tick == 0 else label(tick) for tick in ticks]
 
 
-def x_ticks(name: str, low: float, high: float, count: int) -> tuple[list[float], list[str]]:
-    """Ticks and labels of an x axis called `epoch`, `step` (integers) or `time` (seconds)."""
+def x_ticks(
+    name: str, low: float, high: float, count: int, *, log: bool = False
+) -> tuple[list[float], list[str]]:
+    """Ticks and labels of an x axis called `epoch`, `step` (integers) or `time` (seconds).
+
+    With `log`, the range and the ticks are powers of ten.
+    """
+    if log:
+        values = log_ticks(10.0**low, 10.0**high, count)
+        return [math.log10(value) for value in values], [log_label(value) for value in values]
     labels: Callable[[Sequence[float]], list[str]] = tick_labels
     if name == "time":
         ticks, labels = time_ticks(low, high, count), duration_labels

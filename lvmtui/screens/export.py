@@ -204,7 +204,7 @@ def export(screen: Screen[Any], what: str, stem: str, text_of: Callable[[Format]
 
 
 def _write(app: App[Any], choice: ExportChoice, text_of: Callable[[Format], str]) -> None:
-    from lvmtui.export import write
+    from lvmtui.export.text import write
 
     try:
         write(choice.path, text_of(choice.kind), force=choice.replace)

@@ -75,7 +75,7 @@ class LeaderboardScreen(LvmScreen):
             return
 
         def text_of(kind: Format) -> str:
-            from lvmtui.export import leaderboard_text
+            from lvmtui.export.text import leaderboard_text
 
             return leaderboard_text(groups, snapshot.protocols, kind)
 

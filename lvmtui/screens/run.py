@@ -19,6 +19,7 @@ from lvmtui.screens.base import LvmScreen
 from lvmtui.screens.export import Format, export
 from lvmtui.snapshot import RunDetail, RunView, Snapshot
 from lvmtui.store.records import MetricPoint
+from lvmtui.widgets.audit_view import AuditView
 from lvmtui.widgets.cells import FAINT
 from lvmtui.widgets.checkpoints_table import CheckpointsTable
 from lvmtui.widgets.curve_grid import CurveGrid
@@ -30,6 +31,7 @@ from lvmtui.widgets.log_view import LogLines, LogView
 from lvmtui.widgets.pane_tabs import PaneTabs
 from lvmtui.widgets.recipe_view import RecipeView
 from lvmtui.widgets.run_header import RunHeader
+from lvmtui.widgets.slices_table import SlicesTable
 from lvmtui.widgets.status_bar import StatusBar
 
 
@@ -46,6 +48,8 @@ TABS: dict[str, tuple[str, type[Widget]]] = {
     "checkpoints": ("Checkpoints", CheckpointsTable),
     "recipe": ("Recipe", RecipeView),
     "evaluation": ("Evaluation", EvaluationView),
+    "slices": ("Slices", SlicesTable),
+    "audit": ("Audit", AuditView),
     "log": ("Log", LogView),
     "events": ("Events", EventsTable),
 }
@@ -56,6 +60,7 @@ HINTS = {
     "epochs": "★ best epoch · newest first",
     "checkpoints": "enter: compare the file's sha256 · P: promote the best",
     "recipe": "◆ overridden at launch",
+    "slices": "best evaluation · gain: points of Hit@5 over the best baseline",
 }
 """What is said under some tabs."""
 
@@ -63,12 +68,17 @@ HINTS = {
 class RunTabs(PaneTabs):
     """The names of the tabs."""
 
-    def render(self) -> Content:
-        parts = [
-            Content.styled(f"▸{name} ", "bold $primary") if index == self.chosen else Content(f" {name} ")
+    def labels(self) -> list[Content]:
+        gap = "  " if sum(len(name) + 3 for name in self.names) <= self.content_size.width else ""
+        return [
+            Content.styled(f"▸{name}{gap}", "bold $primary")
+            if index == self.chosen
+            else Content(f" {name}{gap}")
             for index, name in enumerate(self.names)
         ]
-        return Content(" ").join([*parts, Content.styled(" [ ] other tab", FAINT)])
+
+    def hint(self) -> Content:
+        return Content.styled("  [ ] other tab", FAINT)
 
 
 class RunScreen(LvmScreen):
@@ -181,7 +191,7 @@ class RunScreen(LvmScreen):
             return
 
         def text_of(kind: Format) -> str:
-            from lvmtui.export import run_text
+            from lvmtui.export.text import run_text
 
             return run_text(
                 view,
@@ -191,6 +201,7 @@ class RunScreen(LvmScreen):
                 metrics=tuple(points_of(detail)),
                 events=detail.events,
                 checkpoints=detail.checkpoints,
+                looks=snapshot.test_looks.get(view.run.data_fingerprint or "", 0),
             )
 
         export(self, view.run.name, view.run.name.replace(" #", "-"), text_of)

@@ -14,7 +14,7 @@ from lvmtui import commands
 from lvmtui.config import ViewOptions
 from lvmtui.figure import Axes, Curve, Level
 from lvmtui.format import duration, plain, thousands
-from lvmtui.ranking import one_of_each
+from lvmtui.leaderboard.ranking import one_of_each
 from lvmtui.snapshot import RunDetail, RunView, Snapshot
 from lvmtui.widgets.cells import FAINT
 from lvmtui.widgets.curve_pane import Chart, CurvePane, RunCurves, charts_of

@@ -3,8 +3,7 @@ it was judged, in words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -13,11 +12,12 @@ from textual.reactive import reactive
 
 from lvmtui import commands
 from lvmtui.figure import Axes, Curve
-from lvmtui.format import fit, interval, metric_name, number, percent, plain, signed, small, thousands, wrap
-from lvmtui.ranking import GLYPHS as VERDICT_GLYPHS
-from lvmtui.ranking import Verdict, judge, one_of_each, strongest
+from lvmtui.format import fit, interval, metric_name, number, percent, plain, signed, small, wrap
+from lvmtui.leaderboard.protocols import protocol_words
+from lvmtui.leaderboard.verdicts import GLYPHS as VERDICT_GLYPHS
+from lvmtui.leaderboard.verdicts import Verdict, one_of_each, sentence, strongest, worth
 from lvmtui.snapshot import RunDetail, RunView, Snapshot
-from lvmtui.store.records import Evaluation, Interval, Protocol
+from lvmtui.store.records import Evaluation, Interval
 from lvmtui.widgets.curve_pane import Chart, CurvePane
 from lvmtui.widgets.look import Ink, ink
 from lvmtui.widgets.meters import target_bars
@@ -26,15 +26,8 @@ from lvmtui.widgets.panel import Panel
 WIDE = 104
 """Cells from which on the parts stand side by side."""
 
-SENTENCES: Mapping[Verdict, str] = {
-    Verdict.EXCEEDS: "exceeds its targets, and is above its best baseline",
-    Verdict.MEETS: "meets its targets, and is above its best baseline",
-    Verdict.ABOVE: "above its best baseline",
-    Verdict.NOISE: "within noise of its best baseline: the interval reaches down to it",
-    Verdict.UNDER: "below its best baseline, within noise: the interval reaches up to it",
-    Verdict.BELOW: "below its baseline: without training one does better",
-    Verdict.NONE: "no baseline was judged under its protocol",
-}
+TALL = 35
+"""Lines from which on nothing has to be scrolled then."""
 
 
 class ScorePanel(Panel):
@@ -68,19 +61,21 @@ def score_lines(
         lines.append(
             Text.assemble(f"{name:9}", (f"{value:>6}", colours.text), (f"  {meaning}", colours.muted))
         )
-    verdict = judge(best, baseline, view.run.targets)
+    found = worth(best, baseline, view.run.targets)
     colour = {
         Verdict.NOISE: colours.warning,
         Verdict.UNDER: colours.warning,
         Verdict.BELOW: colours.error,
         Verdict.NONE: colours.muted,
     }
-    said = f"{VERDICT_GLYPHS[verdict]} {SENTENCES[verdict]}"
-    if baseline is not None:
-        gain = signed(best.hit5 - baseline.hit5)
-        said += f" ({plain(baseline.baseline or '')} {percent(baseline.hit5)}, {gain} points)"
-    lines.append(Text(""))
-    lines += [Text(part, f"bold {colour.get(verdict, colours.success)}") for part in wrap(said, width, 3)]
+    bold = f"bold {colour.get(found.verdict, colours.success)}"
+    skill = f"; skill {signed(found.skill)} %" if found.skill is not None else ""
+    said = f"{VERDICT_GLYPHS[found.verdict]} {sentence(found)}{skill}"
+    lines += [Text(""), *(Text(part, bold) for part in wrap(said, width, 4))]
+    if found.versus is not None and found.versus.detectable:
+        least = percent(found.versus.detectable)
+        unseen = f"a true difference below {least} points would probably go unseen in these queries"
+        lines += [Text(part, colours.muted) for part in wrap(unseen, width, 2)]
     reached = {name: (getattr(best, name, None), goal) for name, goal in view.run.targets.items()}
     lines += target_bars(reached, width, colours)
     return lines
@@ -114,7 +109,7 @@ def baseline_lines(
 ) -> list[Text]:
     """A table: the run first, then the baselines, strongest first."""
     names = [plain(view.run.name) if view else "", *(plain(item.baseline or "") for item in baselines)]
-    widest = min(max(map(len, names)), max(8, width - 40))
+    widest = min(max(map(len, names)), max(8, width - 41))
     head = f"{'':{widest}} {'Hit@1':>6} {'Hit@5':>6} {'Hit@10':>6} {'MRR':>5} {'gain':>6} {'skill':>6}"
     lines = [Text(fit(head, width), colours.muted)]
     if best is not None:
@@ -166,51 +161,14 @@ class ProtocolPanel(Panel):
         return [Text(part, ink(self).text) for part in parts][:height]
 
 
-def protocol_words(protocol: Protocol, best: Evaluation | None) -> Iterator[str]:
-    """A protocol in sentences; what is not known here is given as name and value."""
-    spec = dict(protocol.spec)
-    split = spec.pop("split", None)
-    seed = split.get("seed") if isinstance(split, Mapping) else None
-    chosen = f" by a hash with seed {seed}" if seed is not None else ""
-    yield (
-        f"{thousands(protocol.n)} queries in {thousands(protocol.documents)} documents of the "
-        f"{plain(protocol.split)} split; whole documents are split{chosen}."
-    )
-    queries = spec.pop("queries", None)
-    if queries:
-        yield f"Queries: {plain(str(queries))}."
-    pool = spec.pop("pool", None)
-    yield f"Pool of {thousands(protocol.pool)} candidates{f': {plain(str(pool))}' if pool else ''}."
-    near = spec.pop("near_duplicate", None)
-    limit = f" (cosine above {near})" if near is not None else ""
-    share = percent(protocol.duplicate_share)
-    yield f"{share} % of the targets have a near duplicate{limit}; it counts as the target."
-    if spec.pop("ties", None):
-        yield "Ties count against the model."
-    inside = spec.pop("within_document", None)
-    if inside is not None:
-        yield f"Contexts {'stay inside the document' if inside else 'may reach into earlier documents'}."
-    if best is not None and best.interval_method:
-        yield f"Intervals: 95 %, {plain(best.interval_method)}."
-    for known in ("name", "version", "data", "fractions"):
-        spec.pop(known, None)
-    if spec:
-        yield "; ".join(f"{plain(key)}: {_value(value)}" for key, value in spec.items()) + "."
-    yield f"{plain(protocol.name)}, id {protocol.id}, data {protocol.data_fingerprint}."
-
-
-def _value(value: Any) -> str:
-    return plain(str(value))
-
-
 class EvaluationView(VerticalScroll):
     """The best evaluation of one run."""
 
     DEFAULT_CSS = """
     EvaluationView {
         scrollbar-size-vertical: 1;
-        & > ScorePanel { height: 16; }
-        & > BaselinePanel { height: 12; }
+        & > ScorePanel { height: 20; }
+        & > BaselinePanel { height: 15; }
         & > HitCurve { height: 12; padding: 0; border-subtitle-color: $foreground 60%; }
         & > ProtocolPanel { height: 14; }
     }
@@ -218,9 +176,10 @@ class EvaluationView(VerticalScroll):
         layout: grid;
         grid-size: 2;
         grid-columns: 1fr 1fr;
-        grid-rows: 16 1fr;
+        grid-rows: 17 18;
         & > ScorePanel, & > BaselinePanel, & > HitCurve, & > ProtocolPanel { height: 100%; }
     }
+    EvaluationView.-wide.-tall { grid-rows: 17 1fr; }
     """
     BINDINGS = [*commands.bindings("sideways")]
 
@@ -241,6 +200,7 @@ class EvaluationView(VerticalScroll):
 
     def on_resize(self) -> None:
         self.set_class(self.size.width >= WIDE, "-wide")
+        self.set_class(self.size.height >= TALL, "-tall")
 
     def show_run(self, view: RunView, detail: RunDetail, snapshot: Snapshot) -> None:
         """Show the best evaluation of this run."""

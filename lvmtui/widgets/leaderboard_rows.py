@@ -8,36 +8,49 @@ from dataclasses import dataclass
 from textual.content import Content
 
 from lvmtui.format import MISSING, count, duration, percent, plain, signed, small
-from lvmtui.ranking import Group, PhaseSummary, Row, Verdict, by_phase
+from lvmtui.leaderboard.ranking import Group, Row
+from lvmtui.leaderboard.seeds import PhaseSummary, by_phase
+from lvmtui.leaderboard.verdicts import SHORT, Verdict, badge
 from lvmtui.snapshot import GLYPHS
+from lvmtui.store.records import Severity
 from lvmtui.widgets.cells import MUTED, with_interval
 from lvmtui.widgets.row_table import Column
 
 BY_RUN = (
     Column("rank", "   #", sortable=True),
     Column("name", "run", shrinks=True, sortable=True),
-    Column("phase", "phase", priority=20, sortable=True),
-    Column("context", "ctx", right=True, priority=13, sortable=True),
+    Column("phase", "phase", priority=21, sortable=True),
+    Column("context", "ctx", right=True, priority=16, sortable=True),
     Column("hit1", "Hit@1", right=True, priority=11, sortable=True),
-    Column("hit1_wide", "Hit@1 [95 %]", right=True, priority=18, wider_than="hit1", sortable=True),
+    Column("hit1_wide", "Hit@1 [95 %]", right=True, priority=20, wider_than="hit1", sortable=True),
     Column("hit5", "Hit@5 [95 %]", right=True, sortable=True),
     Column("hit10", "Hit@10", right=True, priority=12, sortable=True),
-    Column("hit10_wide", "Hit@10 [95 %]", right=True, priority=19, wider_than="hit10", sortable=True),
-    Column("mrr", "MRR", right=True, priority=14, sortable=True),
+    Column("hit10_wide", "Hit@10 [95 %]", right=True, priority=22, wider_than="hit10", sortable=True),
+    Column("mrr", "MRR", right=True, priority=13, sortable=True),
+    Column("skill", "skill", right=True, priority=4, sortable=True),
     Column("gain", "gain", right=True, priority=10, sortable=True),
-    Column("skill", "skill", right=True, priority=21, sortable=True),
-    Column("params", "params", right=True, priority=17, sortable=True),
-    Column("epochs", "best/ep", right=True, priority=15, sortable=True),
-    Column("time", "time", right=True, priority=16, sortable=True),
+    Column("params", "params", right=True, priority=19, sortable=True),
+    Column("epochs", "best/ep", right=True, priority=17, sortable=True),
+    Column("time", "time", right=True, priority=18, sortable=True),
     Column("verdict", "verdict", sortable=True),
+    Column("verdict_wide", "verdict", priority=14, wider_than="verdict", sortable=True),
 )
+
+FOUND = Column("found", "", priority=3)
+"""How much the audits found, where they found something."""
+
+TEST = Column("test", "test Hit@5", right=True, priority=15, sortable=True)
+"""The score on the test split, where a run has one."""
 
 BY_PHASE = (
     *BY_RUN[:2],
     Column("mean", "mean ± sd", right=True, priority=1, sortable=True),
     Column("seeds", "seeds", right=True, priority=2, sortable=True),
     *BY_RUN[3:],
+    Column("order", "beside the first", priority=5),
 )
+
+BADGE_STYLES = {Severity.ERROR: "$error", Severity.WARN: "$warning"}
 
 VERDICT_STYLES = {
     Verdict.EXCEEDS: "$success bold",
@@ -75,6 +88,21 @@ class Entry:
         evaluation = self.row.evaluation
         return (self.summary.mean if self.summary else evaluation.hit5, evaluation.mrr)
 
+    @property
+    def gain(self) -> float | None:
+        """Hit@5 (the mean over seeds) above the strongest baseline's."""
+        return self.summary.gain if self.summary else self.row.baseline_gain
+
+    @property
+    def skill(self) -> float | None:
+        """Share of what the strongest baseline leaves that is gained, by the mean over seeds."""
+        return self.summary.skill if self.summary else self.row.skill
+
+    @property
+    def tied(self) -> bool:
+        """The order between it and the first may be chance."""
+        return self.summary.tied if self.summary else self.row.tied
+
 
 SORTS: dict[str, tuple[Callable[[Entry], Value], bool]] = {
     "rank": (lambda entry: entry.rank, False),
@@ -87,8 +115,9 @@ SORTS: dict[str, tuple[Callable[[Entry], Value], bool]] = {
     "hit5": (lambda entry: entry.row.evaluation.hit5, True),
     "hit10": (lambda entry: entry.row.evaluation.hit10, True),
     "mrr": (lambda entry: entry.row.evaluation.mrr, True),
-    "gain": (lambda entry: entry.row.baseline_gain, True),
-    "skill": (lambda entry: entry.row.skill, True),
+    "skill": (lambda entry: entry.skill, True),
+    "gain": (lambda entry: entry.gain, True),
+    "test": (lambda entry: entry.row.test.hit5 if entry.row.test else None, True),
     "params": (lambda entry: entry.row.parameters, False),
     "epochs": (lambda entry: entry.row.best_epoch if entry.row.run_id else None, False),
     "time": (lambda entry: entry.row.seconds if entry.row.run_id else None, False),
@@ -134,16 +163,36 @@ def sorted_entries(entries: Sequence[Entry], sort: str, downwards: bool) -> list
     return present + [entry for entry in entries if value(entry) is None]
 
 
+def columns_of(groups: Sequence[Group], *, phases: bool) -> tuple[Column, ...]:
+    """The columns that these groups have something to show in."""
+    rows = [row for group in groups for row in group.rows]
+    columns: list[Column] = []
+    for column in BY_PHASE if phases else BY_RUN:
+        if column.key == "params" and any(row.test for row in rows):
+            columns.append(TEST)
+        columns.append(column)
+        if column.key == "name" and any(row.findings for row in rows):
+            columns.append(FOUND)
+    return tuple(columns)
+
+
 def heading_of(group: Group) -> Content:
-    return Content.styled(f"▌ {plain(group.heading)}", "bold $primary")
+    """What was judged; a protocol with flaws stands out."""
+    return Content.styled(f"▌ {plain(group.heading)}", "bold $warning" if group.flaws else "bold $primary")
 
 
 def against(group: Group) -> Content:
+    """What gain and skill are over, and how often the test split was looked at."""
+    looks = "" if group.looks is None else f" · test split: {_looks(group.looks)}"
     best = next((row for row in group.rows if row.is_baseline), None)
     if best is None:
-        return Content.styled("  no baseline was judged under this protocol", "$warning")
-    words = f"  gain: Hit@5 over the best baseline, {plain(best.name)} {percent(best.evaluation.hit5)}"
-    return Content.styled(words, MUTED)
+        return Content.styled(f"  no baseline was judged under this protocol{looks}", "$warning")
+    words = f"  skill, gain: over {plain(best.name)} {percent(best.evaluation.hit5)} (best baseline)"
+    return Content.assemble((words, MUTED), (looks, "$warning" if (group.looks or 0) > 1 else MUTED))
+
+
+def _looks(looks: int) -> str:
+    return "1 look" if looks == 1 else f"{looks} looks" if looks else "no look yet"
 
 
 def _named(row: Row) -> Content:
@@ -153,9 +202,10 @@ def _named(row: Row) -> Content:
     return Content.assemble((f"{GLYPHS[row.state]} ", style), plain(row.name))
 
 
-def _verdict(row: Row) -> Content:
-    style = VERDICT_STYLES[Verdict(row.verdict)] if row.verdict in _ORDER else ""
-    return Content.styled(f"{row.glyph} {row.verdict}", style)
+def _found(row: Row) -> Content:
+    """The worst kind of finding, and how many."""
+    worst = badge(row.findings)[:1]
+    return Content("").join(Content.styled(words, BADGE_STYLES[severity]) for severity, words in worst)
 
 
 def _mean(summary: PhaseSummary) -> str:
@@ -185,22 +235,29 @@ def cells_of(entry: Entry, marked: Sequence[int]) -> dict[str, Content]:
         "mrr": Content.styled(small(score.mrr), muted),
     }
     if row.run_id is None:
-        return cells | {"verdict": Content.styled("baseline", muted)}
-    return cells | _run_cells(row, entry.summary)
+        words = Content.styled("baseline", muted)
+        return cells | {"verdict": words, "verdict_wide": words}
+    return cells | _run_cells(entry)
 
 
-def _run_cells(row: Row, summary: PhaseSummary | None) -> dict[str, Content]:
-    gain = row.baseline_gain
-    falls = gain is not None and gain < 0
+def _run_cells(entry: Entry) -> dict[str, Content]:
+    row, summary = entry.row, entry.summary
+    verdict = Verdict(row.verdict)
+    style = VERDICT_STYLES[verdict]
     cells = {
-        "gain": Content.styled(signed(gain), "$error" if falls else "$success" if gain else ""),
-        "skill": Content.styled(signed(row.skill), "$error" if falls else ""),
+        "found": _found(row),
+        "skill": Content.styled(signed(entry.skill), style),
+        "gain": Content.styled(signed(entry.gain), style),
         "params": Content(count(row.parameters)),
         "epochs": Content(f"{row.best_epoch or MISSING}/{row.epochs}"),
         "time": Content(duration(row.seconds)),
-        "verdict": _verdict(row),
+        "verdict": Content.styled(f"{row.glyph} {SHORT[verdict]}", style),
+        "verdict_wide": Content.styled(f"{row.glyph} {verdict.value}", style),
     }
+    if row.test is not None:
+        cells["test"] = with_interval(row.test.hit5, row.test.hit5_interval)
     if summary is not None:
+        cells["order"] = Content.styled(summary.order, "$warning" if summary.tied else MUTED)
         cells["mean"] = Content(_mean(summary))
         cells["seeds"] = Content(str(summary.seeds))
     return cells

@@ -8,18 +8,20 @@ from dataclasses import replace
 from textual.content import Content
 from textual.reactive import reactive
 
+from lvmtui.checks.comparing import LEAST_SEEDS
 from lvmtui.config import ViewOptions
-from lvmtui.format import ascii_text, metric_name, wrap
+from lvmtui.format import ascii_text, metric_name, plain, wrap
+from lvmtui.leaderboard.ranking import Group, judged_otherwise, leaderboard_of
 from lvmtui.messages import RunFocused, RunMarked, RunOpened
-from lvmtui.ranking import Group, leaderboard
 from lvmtui.snapshot import Snapshot
+from lvmtui.widgets.cells import MUTED
 from lvmtui.widgets.leaderboard_rows import (
-    BY_PHASE,
     BY_RUN,
     SORTS,
     Entry,
     against,
     cells_of,
+    columns_of,
     entries_of,
     heading_of,
     sorted_entries,
@@ -29,7 +31,7 @@ from lvmtui.widgets.row_table import Line, RowTable
 from lvmtui.widgets.run_rows import chosen
 
 DIFFERENCE_LINES = 4
-"""Lines at most that say how a group's protocol differs."""
+"""Lines at most that say how a group's protocol differs, or what one flaw of it is."""
 
 
 class LeaderboardTable(RowTable):
@@ -66,7 +68,7 @@ class LeaderboardTable(RowTable):
     def watch_snapshot(self) -> None:
         """Rank again and show what changed."""
         if self.snapshot is not None:
-            self.groups = leaderboard(self.snapshot.runs, self.snapshot.baselines, self.snapshot.protocols)
+            self.groups = leaderboard_of(self.snapshot)
         self.rebuild()
 
     def watch_marked(self) -> None:
@@ -108,14 +110,15 @@ class LeaderboardTable(RowTable):
         sort = sort if sort in SORTS else "rank"
         downwards = SORTS[sort][1] != self.options.leaderboard_sort.startswith("-")
         self._row_of = {}
+        groups = self.shown_groups()
         lines = [
             line
-            for number, group in enumerate(self.shown_groups())
+            for number, group in enumerate(groups)
             for line in self._group_lines(group, number, sort, downwards)
         ]
         self.empty = self._why_empty()
         self._entitle(sort)
-        columns = BY_PHASE if self.options.leaderboard_by_phase else BY_RUN
+        columns = columns_of(groups, phases=self.options.leaderboard_by_phase)
         self.show(lines, columns=columns, sort=(sort, downwards))
         self._follow()
 
@@ -160,17 +163,20 @@ class LeaderboardTable(RowTable):
             yield Line(f"gap:{group.protocol_id}", heading=Content(""))
         yield Line(f"heading:{group.protocol_id}", heading=heading_of(group))
         width = max(20, self.scrollable_content_region.width - 4)
-        for part, text in enumerate(wrap(group.difference, width, DIFFERENCE_LINES)):
-            yield Line(
-                f"difference:{group.protocol_id}:{part}", heading=Content.styled(f"  {text}", "$warning")
-            )
+        remarks = [*(f"! {plain(flaw)}" for flaw in group.flaws), group.difference]
+        for number, remark in enumerate(remarks):
+            for part, text in enumerate(wrap(remark, width, DIFFERENCE_LINES)):
+                key = f"remark:{group.protocol_id}:{number}:{part}"
+                yield Line(key, heading=Content.styled(f"  {text}", "$warning"))
         yield Line(f"against:{group.protocol_id}", heading=against(group))
-        tie = _tie(entries) if sort == "rank" and not downwards and not phases else None
+        tie = _tie(entries, phases=phases) if sort == "rank" and not downwards else None
         for entry in entries:
             baseline = entry.row.is_baseline
             yield Line(entry.key, cells_of(entry, self.marked), passed_over=baseline)
             if tie and entry.key == tie[0]:
                 yield Line(f"tie:{group.protocol_id}", heading=Content.styled(tie[1], "$warning"))
+        for part, text in enumerate(wrap(judged_otherwise(group.rows), width, 2)):
+            yield Line(f"judged:{group.protocol_id}:{part}", heading=Content.styled(f"  {text}", MUTED))
         self._row_of |= {run_id: entry.key for entry in entries for run_id in _runs_in(entry, group)}
 
     def on_resize(self) -> None:
@@ -201,10 +207,14 @@ def _runs_in(entry: Entry, group: Group) -> list[int]:
     return [row.run_id for row in alike if row.run_id is not None]
 
 
-def _tie(entries: Sequence[Entry]) -> tuple[str, str] | None:
-    """After which row it is said which runs are tied with the first, and the words."""
-    tied = [entry for entry in entries if entry.row.tied]
+def _tie(entries: Sequence[Entry], *, phases: bool) -> tuple[str, str] | None:
+    """After which row it is said which ones are tied with the first, and the words."""
+    tied = [entry for entry in entries if entry.tied]
     if not tied:
         return None
     names = ", ".join(f"#{entry.rank}" for entry in tied[:6]) + (" …" if len(tied) > 6 else "")
-    return tied[-1].key, f"   ── {names} tied with #1: the 95 % intervals overlap ──"
+    if not phases:
+        return tied[-1].key, f"   ── {names} tied with #1: the 95 % intervals overlap ──"
+    few = any(entry.summary and entry.summary.seeds < LEAST_SEEDS for entry in (entries[0], *tied))
+    why = f", fewer than {LEAST_SEEDS} seeds" if few else ""
+    return tied[-1].key, f"   ── {names} and #1: no verdict: intervals overlap{why} ──"

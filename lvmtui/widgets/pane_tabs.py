@@ -37,13 +37,20 @@ class PaneTabs(Widget):
         super().__init__(id=id)
         self.names = tuple(names)
 
-    def render(self) -> Content:
+    def labels(self) -> list[Content]:
+        """What each name looks like now, the blank behind it included."""
         style = self.get_visual_style("pane-tabs--chosen")
-        parts = [
-            Content.assemble((f" {name} ", style)) if index == self.chosen else Content(f" {name} ")
+        return [
+            Content.assemble((f" {name} ", style), " ") if index == self.chosen else Content(f" {name}  ")
             for index, name in enumerate(self.names)
         ]
-        return Content(" ").join([*parts, Content("  tab: next")])
+
+    def hint(self) -> Content:
+        """What stands behind the names."""
+        return Content(" tab: next")
+
+    def render(self) -> Content:
+        return Content("").join([*self.labels(), self.hint()])
 
     def move(self, by: int) -> None:
         """Choose a neighbour."""
@@ -55,8 +62,8 @@ class PaneTabs(Widget):
     def on_click(self, event: events.Click) -> None:
         position = event.get_content_offset(self)
         x = position.x if position else -1
-        for index, name in enumerate(self.names):
-            if 0 <= x < len(name) + 2:
+        for index, label in enumerate(self.labels()):
+            if 0 <= x < label.cell_length:
                 self.chosen = index
                 return
-            x -= len(name) + 3
+            x -= label.cell_length

@@ -242,6 +242,8 @@ class RowTable(ScrollView, can_focus=True):
     def _draw(self) -> None:
         room = self.content_size
         if not room.width:
+            # Hidden: what was drawn may have more lines than there are rows now.
+            self._drawn = []
             return
         scrolls = len(self.lines) >= room.height
         width = room.width - (self.styles.scrollbar_size_vertical if scrolls else 0)
@@ -251,7 +253,7 @@ class RowTable(ScrollView, can_focus=True):
             drawn = [Content(""), Content(self.empty).pad_left(1)]
         before, self._drawn, self._shown = self._drawn, drawn, shown
         size = Size(width, len(drawn))
-        if self.virtual_size != size:
+        if self.virtual_size != size or len(before) != len(drawn):
             self.virtual_size = size
             self.refresh()
             return

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from lvmtui import format as fmt
-from lvmtui.ranking import training_seconds
+from lvmtui.leaderboard.ranking import training_seconds
 from lvmtui.snapshot import GLYPHS, RunView, State
-from lvmtui.store.records import Versus
 from lvmtui.widgets.look import Ink, ink
 from lvmtui.widgets.meters import patience_meter
 from lvmtui.widgets.panel import Panel
@@ -28,9 +27,7 @@ class RunHeader(Panel):
         view, colours = self.view, ink(self)
         if view is None:
             return [Text("reading the store…" if self.snapshot is None else "no such run", colours.muted)]
-        detail = self.snapshot.details.get(view.run.id) if self.snapshot else None
-        versus = detail.versus if detail else ()
-        return [_standing(view, width, colours), _worth(view, versus, width, colours)]
+        return [_standing(view, width, colours), _worth(view, width, colours)]
 
 
 def _standing(view: RunView, width: int, colours: Ink) -> Text:
@@ -62,7 +59,7 @@ def _standing(view: RunView, width: int, colours: Ink) -> Text:
     return line
 
 
-def _worth(view: RunView, versus: Sequence[Versus], width: int, colours: Ink) -> Text:
+def _worth(view: RunView, width: int, colours: Ink) -> Text:
     run, best = view.run, view.best
     if view.state is State.LOST:
         return Text(
@@ -81,7 +78,7 @@ def _worth(view: RunView, versus: Sequence[Versus], width: int, colours: Ink) ->
     line = Text(
         f"best {fmt.metric_name(run.watch)} {fmt.metric_value(run.watch, value)}{spread} at ep {best.epoch}"
     )
-    for worth in verdicts(view, versus, max(0, width - line.cell_len - 3), colours)[:1]:
+    for worth in verdicts(view, max(0, width - line.cell_len - 3), colours)[:1]:
         if worth.cell_len > 8:
             line.append("   ").append_text(worth)
     return line

@@ -268,7 +268,9 @@ class RunList(Vertical):
             view.run.id: run_rows.mark_sign(position.get(view.run.id), palette, colours.ascii_only)
             for view in views
         }
+        badges = any(run_rows.FINDINGS.write(view, colours) for view in views)
         for layout in LAYOUTS:
+            layout = tuple(column for column in layout if badges or column is not run_rows.FINDINGS)
             cells = {v.run.id: [column.write(v, colours) for column in layout] for v in views}
             widths = [
                 max([len(column.title), *(row[i].cell_len for row in cells.values())])

@@ -12,8 +12,9 @@ from rich.text import Text
 from lvmtui import format as fmt
 from lvmtui.config import ViewOptions
 from lvmtui.figure import ASCII_MARKERS, MARKERS
-from lvmtui.ranking import Verdict, judge
+from lvmtui.leaderboard.verdicts import Verdict, badge, judge, worth
 from lvmtui.snapshot import GLYPHS, RunView, State
+from lvmtui.store.records import Severity
 from lvmtui.widgets.look import Ink
 from lvmtui.widgets.meters import patience_meter
 
@@ -54,7 +55,10 @@ def chosen(views: Sequence[RunView], options: ViewOptions) -> tuple[list[RunView
 
 
 def needs_attention(view: RunView) -> bool:
-    """Whether somebody should look: lost, failed, on its way to a stop, or clearly below its baseline."""
+    """Whether somebody should look: lost, failed, on its way to a stop, an audit found an error, or it is
+    clearly below its baseline."""
+    if any(finding.severity is Severity.ERROR for finding in view.findings):
+        return True
     if view.state in {State.LOST, State.FAILED, State.STOPPING} or view.stop_requested:
         return True
     return view.best is not None and judge(view.best, view.baseline, view.run.targets) is Verdict.BELOW
@@ -178,11 +182,25 @@ def left(view: RunView, colours: Ink) -> Text:
 
 
 def against(view: RunView, colours: Ink) -> Text:
-    """Points of Hit@5 above or below the strongest baseline."""
+    """Points of Hit@5 above or below the strongest baseline; its colour says whether that may be chance."""
     if view.best is None or view.baseline is None:
         return Text("")
-    difference = view.best.hit5 - view.baseline.hit5
-    return Text(fmt.signed(difference), colours.success if difference > 0 else colours.error)
+    found = worth(view.best, view.baseline, view.run.targets)
+    colour = {
+        Verdict.BELOW: colours.error,
+        Verdict.UNDER: colours.warning,
+        Verdict.NOISE: colours.warning,
+    }.get(found.verdict, colours.success)
+    return Text(fmt.signed(found.gain), colour)
+
+
+def findings(view: RunView, colours: Ink) -> Text:
+    """`✖1`, `!2`: how much of the worst kind the audits found."""
+    worst = badge(view.findings)[:1]
+    return Text("").join(
+        Text(words, colours.error if severity is Severity.ERROR else colours.warning)
+        for severity, words in worst
+    )
 
 
 def mrr(view: RunView, colours: Ink) -> Text:
@@ -206,15 +224,18 @@ AGAINST = Column("against", "vs base", against, right=True)
 MRR = Column("mrr", "MRR", mrr, right=True)
 CONTEXT = Column("context", "ctx", context, right=True)
 
+FINDINGS = Column("found", "", findings)
+"""Left out where no run that is shown has any."""
+
 LAYOUTS: tuple[tuple[Column, ...], ...] = (
-    (NAME, CONTEXT, EPOCHS, HIT5_INTERVAL, AGAINST, MRR, STATUS, LEFT),
-    (NAME, EPOCHS, HIT5_INTERVAL, AGAINST, STATUS, LEFT),
-    (NAME, EPOCHS, HIT5_INTERVAL, AGAINST, STATUS),
-    (NAME, EPOCHS, HIT5_INTERVAL, STATUS),
-    (NAME, EPOCHS, HIT5_INTERVAL, STATUS_SHORT),
-    (NAME, EPOCHS, HIT5, STATUS_SHORT),
-    (NAME, HIT5, STATUS_SHORT),
-    (NAME, HIT5),
-    (NAME,),
+    (NAME, FINDINGS, CONTEXT, EPOCHS, HIT5_INTERVAL, AGAINST, MRR, STATUS, LEFT),
+    (NAME, FINDINGS, EPOCHS, HIT5_INTERVAL, AGAINST, STATUS, LEFT),
+    (NAME, FINDINGS, EPOCHS, HIT5_INTERVAL, AGAINST, STATUS),
+    (NAME, FINDINGS, EPOCHS, HIT5_INTERVAL, STATUS),
+    (NAME, FINDINGS, EPOCHS, HIT5_INTERVAL, STATUS_SHORT),
+    (NAME, FINDINGS, EPOCHS, HIT5, STATUS_SHORT),
+    (NAME, FINDINGS, HIT5, STATUS_SHORT),
+    (NAME, FINDINGS, HIT5),
+    (NAME, FINDINGS),
 )
 """From the widest to the narrowest."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from rich.text import Text
 
 from lvmtui import format as fmt
-from lvmtui.ranking import Verdict, judge
+from lvmtui.leaderboard.verdicts import Verdict, worth
 from lvmtui.snapshot import GLYPHS, RunView, State
-from lvmtui.store.records import Evaluation, Interval, Run, Versus
+from lvmtui.store.records import Evaluation, Interval, Run, Severity, Versus
+from lvmtui.versus import versus_of
 from lvmtui.widgets.look import Ink, ink
 from lvmtui.widgets.meters import patience_meter, target_bars
 from lvmtui.widgets.panel import Panel
@@ -38,19 +39,17 @@ class RunSummary(Panel):
                 "Choose a run with the arrow keys." if self.snapshot.runs else "No run yet: n launches one."
             )
             return [Text(line, colours.muted) for line in fmt.wrap(said, width, height)]
-        detail = self.snapshot.details.get(view.run.id)
-        return summary_lines(view, width, height, colours, detail.versus if detail else ())
+        return summary_lines(view, width, height, colours)
 
 
-def summary_lines(
-    view: RunView, width: int, height: int, colours: Ink, versus: Sequence[Versus] = ()
-) -> list[Text]:
+def summary_lines(view: RunView, width: int, height: int, colours: Ink) -> list[Text]:
     """The summary as lines of at most `width` cells. When there are too many, facts give way to results."""
     run = view.run
     facts = Text(fmt.joined(_facts(run), width), colours.muted)
     lines = [*_state_lines(view, width, max(1, height - 2), colours)]
     lines += [line for line in (_best(view, width), _pace(view, width, colours)) if line]
-    lines += verdicts(view, versus, width, colours)
+    lines += verdicts(view, width, colours)
+    lines += [line for line in (audit_badge(view, width, colours), _test(view, width)) if line]
     lines += target_bars(
         {key: (_score(view.best, key), goal) for key, goal in run.targets.items()}, width, colours
     )
@@ -158,53 +157,64 @@ def _pace(view: RunView, width: int, colours: Ink) -> Text | None:
     return Text(fmt.joined(parts, width), colours.text)
 
 
-def verdicts(view: RunView, versus: Sequence[Versus], width: int, colours: Ink) -> list[Text]:
+_SAID: Mapping[Verdict, tuple[str, str, str]] = {
+    Verdict.BELOW: ("✖", "below its baseline", "below"),
+    Verdict.UNDER: ("▽", "below its baseline, within noise,", "below"),
+    Verdict.NOISE: ("≈", "within noise of its baseline", "within noise of"),
+}
+"""Verdict -> sign, words, fewer words; every other one is above."""
+
+
+def verdicts(view: RunView, width: int, colours: Ink) -> list[Text]:
     """What the best score is worth against the strongest baseline and copy-last, plainly; nothing before an
     evaluation."""
     best, baseline = view.best, view.baseline
     if best is None:
         return []
-    if baseline is None:
+    found = worth(best, baseline, view.run.targets)
+    if found.baseline is None:
         return [Text(fmt.fit("? no baseline to compare with", width), colours.muted)]
-    paired = {item.baseline: item for item in versus}
-    strongest = paired.pop(baseline.baseline or "", None)
-    name = fmt.plain(baseline.baseline or "baseline")
-    gained = _gained(strongest) if strongest else fmt.signed(best.hit5 - baseline.hit5)
-    result = _sharpened(judge(best, baseline, view.run.targets), strongest)
-    if result is Verdict.BELOW:
-        said = [f"✖ below its baseline {name} ({gained})", f"✖ below {name} ({gained})"]
-        colour = colours.error
-    elif result is Verdict.UNDER:
-        said = [f"▽ below its baseline {name} ({gained}), within noise", f"▽ below {name} ({gained})"]
-        colour = colours.warning
-    elif result is Verdict.NOISE:
-        said = [f"≈ within noise of its baseline {name} ({gained})", f"≈ within noise of {name} ({gained})"]
-        colour = colours.warning
-    else:
-        above = f"✔ above {name} ({gained})"
-        reached = f" · {result.value}" if result in (Verdict.EXCEEDS, Verdict.MEETS) else ""
-        said, colour = [above + reached, above], colours.success
-    fitting = next((words for words in said if len(words) <= width), said[-1])
-    return [
-        Text(fmt.fit(fitting, width), colour),
-        *(_beside(item, width, colours) for item in paired.values()),
-    ]
+    verdict = found.verdict
+    sign, *words = _SAID.get(verdict, ("✔", "above its baseline", "above"))
+    colour = colours.success
+    if verdict in _SAID:
+        colour = colours.error if verdict is Verdict.BELOW else colours.warning
+    name = fmt.plain(found.baseline_name)
+    gained = _gained(found.versus) if found.versus else fmt.signed(found.gain)
+    skill = f" · skill {fmt.signed(found.skill)} %" if found.skill is not None else ""
+    reached = f" · {verdict.value}" if verdict in (Verdict.EXCEEDS, Verdict.MEETS) else ""
+    said = [f"{sign} {each} {name} ({gained})" for each in words]
+    wanted = [said[0] + skill + reached, said[1] + skill + reached, said[1] + skill, said[1]]
+    fitting = next((line for line in wanted if len(line) <= width), said[1])
+    others = [item for item in versus_of(best) if item.baseline != found.baseline_name]
+    return [Text(fmt.fit(fitting, width), colour), *(_beside(item, width, colours) for item in others[:1])]
+
+
+def audit_badge(view: RunView, width: int, colours: Ink) -> Text | None:
+    """What the audits found, in a line: the worst by name. None before there was anything to audit."""
+    found = view.findings
+    if not found:
+        return Text(fmt.fit("✔ audit: nothing wrong", width), colours.success) if view.best else None
+    errors = sum(finding.severity is Severity.ERROR for finding in found)
+    counts = [fmt.counted(errors, "error")] if errors else []
+    counts += [fmt.counted(len(found) - errors, "warning")] if len(found) > errors else []
+    names = fmt.joined([fmt.plain(finding.check) for finding in found], max(0, width - 4), ", ")
+    said = f"{found[0].glyph} audit: {', '.join(counts)}: {names}"
+    return Text(fmt.fit(said, width), colours.error if errors else colours.warning)
+
+
+def _test(view: RunView, width: int) -> Text | None:
+    """The score on the test split, once it was read."""
+    test = view.test
+    if test is None:
+        return None
+    bounds = test.hit5_interval
+    around = f" {fmt.plus_minus(bounds.low, bounds.high)}" if bounds else ""
+    return Text(fmt.fit(f"test split: Hit@5 {fmt.percent(test.hit5)}{around} at ep {test.epoch}", width))
 
 
 def _gained(versus: Versus) -> str:
     return f"{fmt.signed(versus.difference)}, {fmt.p_value(versus.p)}"
-
-
-def _sharpened(result: Verdict, versus: Versus | None) -> Verdict:
-    """The verdict of the interval, overruled by the paired comparison, which sees smaller differences."""
-    if versus is None:
-        return result
-    sure = versus.p < 0.05
-    if versus.difference < 0:
-        return Verdict.BELOW if sure else Verdict.UNDER
-    if not sure:
-        return Verdict.NOISE
-    return Verdict.ABOVE if result in (Verdict.NOISE, Verdict.UNDER, Verdict.BELOW) else result
 
 
 def _beside(versus: Versus, width: int, colours: Ink) -> Text:

@@ -5,10 +5,12 @@ curves with a gap, checkpoints, events and a log. Deterministic.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
+from lvmtui.findings import Finding, worst_first
 from lvmtui.recipe import Recipe, build
 from lvmtui.snapshot import RunDetail, RunView, Series, Snapshot, shown_state
 from lvmtui.store.lifecycle import Result, Status
@@ -23,6 +25,7 @@ from lvmtui.store.records import (
     Run,
     Severity,
 )
+from tests.tui import honest
 
 NOW = 1_790_000_000.0
 """When the snapshots are taken: a fixed moment."""
@@ -308,6 +311,7 @@ def detail(shown: RunView, *, epochs: int | None = None) -> RunDetail:
         events=events(record, best_epoch),
         log=tuple(log_lines(hit5)),
         checkpoints=(checkpoint, last),
+        slices=honest.slicings(),
         hit_curve=tuple(float(v) for v in np.minimum(1.0, best * (ks / 5) ** 0.37)),
         baseline_hit_curve=tuple(float(v) for v in np.minimum(1.0, 0.118 * (ks / 5) ** 0.42)),
     )
@@ -360,7 +364,9 @@ def views() -> tuple[RunView, ...]:
 
 def snapshot(*, detailed: tuple[int, ...] = (17,)) -> Snapshot:
     """Everything on screen at `NOW`, with the detail of the runs in `detailed`."""
-    shown = views()
+    data = protocol().data_fingerprint
+    audits = {data: honest.data_audit(data)}
+    shown = tuple(_audited(view, audits) for view in views())
     by_id = {item.run.id: item for item in shown}
     return Snapshot(
         store="/project/runs.db",
@@ -373,7 +379,17 @@ def snapshot(*, detailed: tuple[int, ...] = (17,)) -> Snapshot:
             OTHER: protocol(OTHER, n=2310, pool=2388),
         },
         promotions=(Promotion("champion", 12, 120, NOW - 4000, {"beats_baseline": True}),),
+        audits=audits,
+        test_looks={data: 2},
     )
+
+
+def _audited(view: RunView, audits: Mapping[str, tuple[Finding, ...]]) -> RunView:
+    """The run with what is wrong with it and its data; one run has read the test split."""
+    own = (honest.RUN_FINDING,) if view.run.id == 17 else ()
+    found = [f for f in (*own, *audits.get(view.run.data_fingerprint or "", ())) if not f.passed]
+    test = replace(view.best, split="test") if view.best is not None and view.run.id == 12 else None
+    return replace(view, findings=worst_first(found), test=test)
 
 
 def empty() -> Snapshot:

@@ -323,3 +323,14 @@ def test_inline_plot_of_one_point_and_a_million() -> None:
     assert plot_inline({"a": ([1], [2.0])}, title="t", width=60, height=10, colour=False)
     x = np.arange(1e6)
     assert plot_inline({"a": (x, np.sin(x / 1e5))}, title="t", width=60, height=10, colour=False)
+
+
+def test_a_logarithmic_x_axis_has_round_ticks_at_even_distances() -> None:
+    x = np.array([1.0, 2, 5, 10, 20, 50, 100, 200, 500, 1000])
+    curve = Curve("cosine", x, 1 / np.sqrt(x))
+    lines = [line.plain for line in curve_chart([curve], width=80, height=14, axes=Axes(x="lag", log_x=True))]
+    numbers = lines[-1].split()
+    assert numbers[:4] == ["1", "10", "100", "1000"] or numbers[:4] == ["1", "2", "5", "10"]
+    places = [lines[-1].index(f" {n} ") if n != "1" else lines[-1].index("1") for n in ("10", "100")]
+    assert places[1] - places[0] > 10
+    assert all(len(line) == 80 for line in lines)

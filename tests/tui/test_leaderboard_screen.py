@@ -9,6 +9,8 @@ from textual.widgets import Input, Static
 from lvmtui.messages import RunFocused, RunMarked, RunOpened
 from lvmtui.screens.diff import DiffScreen, recipe_differences
 from lvmtui.screens.export import ExportScreen, FormatChoice, problem_of
+from lvmtui.store.records import Interval, Versus
+from lvmtui.versus import KEY, as_details
 from lvmtui.widgets.leaderboard_rows import SORTS, next_sort, toggled_sort
 from lvmtui.widgets.leaderboard_table import LeaderboardTable
 from lvmtui.widgets.row_table import RowTable
@@ -36,8 +38,8 @@ async def test_runs_and_baselines_stand_in_order_of_score_within_their_protocol(
         assert "n 4 109 · pool 4 802" in text
         assert "Not comparable with the first group: " in text
         assert "17.9 [16.8, 19.1]" in text
-        assert "▼ below its baseline" in text
-        assert "≈ within noise of its baseline" in text
+        assert "▼ below baseline" in text
+        assert "≈ within noise" in text
         assert "▲ exceeds target" in text
         assert "3♛" in text
         assert "#2, #3, #4 tied with #1" in text
@@ -46,9 +48,10 @@ async def test_runs_and_baselines_stand_in_order_of_score_within_their_protocol(
 @pytest.mark.parametrize(
     ("size", "there", "gone"),
     [
-        ((80, 24), ("Hit@5 [95 %]", "verdict"), ("MRR", "params", "Hit@1 [95 %]")),
-        ((120, 36), ("Hit@1", "Hit@10", "MRR", "gain"), ("Hit@10 [95 %]",)),
-        ((180, 50), ("Hit@1 [95 %]", "Hit@10 [95 %]", "params", "best/ep", "time", "phase"), ()),
+        ((80, 24), ("Hit@5 [95 %]", "skill", "verdict"), ("MRR", "params", "Hit@1 [95 %]")),
+        ((120, 36), ("Hit@1", "Hit@10", "MRR", "skill", "gain"), ("Hit@10 [95 %]", "test Hit@5")),
+        ((180, 50), ("skill", "test Hit@5", "ctx", "params", "best/ep", "time"), ()),
+        ((230, 50), ("Hit@1 [95 %]", "Hit@10 [95 %]", "test Hit@5", "params", "phase"), ()),
     ],
 )
 async def test_columns_go_where_the_width_does_not_do(
@@ -59,7 +62,58 @@ async def test_columns_go_where_the_width_does_not_do(
         assert all(word in lines[1] for word in there)
         assert not any(word in lines[1] for word in gone)
         assert all(len(line) <= size[0] for line in lines)
-        assert "≈ within noise of its baseline" in "\n".join(lines)
+        full = size[0] >= 180
+        assert ("≈ within noise of its baseline" if full else "≈ within noise ") in "\n".join(lines)
+
+
+async def test_findings_looks_and_test_scores_stand_beside_the_scores() -> None:
+    async with Bench.leaderboard(size=(180, 50)) as bench:
+        lines = shown(table(bench)).splitlines()
+        by_name = {name: line for name in ("#17", "#12", "#15") for line in lines if f" {name} " in line}
+        assert " !3 " in by_name["#17"]
+        assert by_name["#12"].count("16.4 [15.3, 17.6]") == 2
+        assert by_name["#15"].count("[") == 1
+        assert any("(best baseline) · test split: 2 looks" in line for line in lines)
+        assert any("test split: no look yet" in line for line in lines)
+
+
+async def test_without_findings_and_test_scores_their_columns_are_left_out() -> None:
+    base = snapshots.snapshot()
+    plain = replace(base, runs=tuple(replace(view, findings=(), test=None) for view in base.runs))
+    async with Bench.leaderboard(plain, size=(180, 50)) as bench:
+        text = shown(table(bench))
+        assert "test Hit@5" not in text
+        assert "!3" not in text
+
+
+async def test_a_paired_comparison_decides_and_its_lack_is_said() -> None:
+    base = snapshots.snapshot()
+    baseline = snapshots.baselines()[-1]
+    compared = Versus("ewm-whitened", 0.003, Interval(0.001, 0.005), 0.01, context=baseline.context)
+    views = tuple(
+        replace(view, best=replace(view.best, details={KEY: as_details([compared])}))
+        if view.run.id == 11 and view.best
+        else view
+        for view in base.runs
+    )
+    async with Bench.leaderboard(replace(base, runs=views), size=(230, 50)) as bench:
+        lines = shown(table(bench)).splitlines()
+        assert "↑ above its baseline" in next(line for line in lines if " phase-2 #11 " in line)
+        said = " ".join(line.strip("│ ") for line in lines)
+        assert "Verdicts on phase-3 #17, phase-2 #15, phase-2 #12, phase-2 #14 and 2 more: by each" in said
+
+
+async def test_a_legacy_protocol_is_labelled_with_what_is_wrong() -> None:
+    base = snapshots.snapshot()
+    flaws = ["Windows overlap [bold]and[/bold] were split at random."]
+    legacy = replace(base.protocols[snapshots.MAIN], name="window-v0", spec={"flaws": flaws})
+    changed = replace(base, protocols={**base.protocols, snapshots.MAIN: legacy})
+    async with Bench.leaderboard(changed) as bench:
+        keys = [line.key for line in table(bench).lines if line.key.startswith("heading:")]
+        assert keys == [f"heading:{snapshots.OTHER}", f"heading:{snapshots.MAIN}"]
+        text = shown(table(bench))
+        assert "window-v0 (legacy) on wikitext2 · validation · n 4 109 · pool 4 802" in text
+        assert "! Windows overlap [bold]and[/bold] were split at random." in text
 
 
 async def test_cursor_stays_on_its_run_when_ranks_change() -> None:
@@ -131,6 +185,7 @@ async def test_phases_show_mean_and_sd_over_seeds() -> None:
         await bench.pilot.press("p")
         text = shown(table(bench))
         assert "16.5 ± 0.6" in text
+        assert "#2 and #1: no verdict: intervals overlap, fewer than 3 seeds" in text
         # The cursor stands on the row that the run is part of.
         assert table(bench).cursor == "run:15"
         assert bench.app.focused_run == 12

@@ -48,11 +48,21 @@ async def test_every_tab_opens_by_key_and_shows_the_run() -> None:
     async with Bench.run_screen() as bench:
         switcher = bench.screen.query_one(ContentSwitcher)
         seen = []
-        for _ in range(7):
+        for _ in range(9):
             seen.append(switcher.current)
             assert bench.screen.focused is not None
             await bench.pilot.press("right_square_bracket")
-        assert seen == ["curves", "epochs", "checkpoints", "recipe", "evaluation", "log", "events"]
+        assert seen == [
+            "curves",
+            "epochs",
+            "checkpoints",
+            "recipe",
+            "evaluation",
+            "slices",
+            "audit",
+            "log",
+            "events",
+        ]
         assert switcher.current == "curves"
         await bench.pilot.press("left_square_bracket")
         assert switcher.current == "events"
@@ -164,8 +174,7 @@ async def test_empty_states() -> None:
         assert "reading" in str(bench.screen.query_one("#empty", Static).content)
         await bench.give(replace(queued, details={18: RunDetail()}))
         assert "queued" in str(bench.screen.query_one("#empty", Static).content)
-        for _ in range(6):
-            await bench.pilot.press("right_square_bracket")
+        await bench.pilot.press("left_square_bracket")
         assert "Nothing has happened" in shown(bench.screen.query_one(EventsTable))
         await bench.give(replace(queued, runs=()))
         assert "not in the store" in str(bench.screen.query_one("#empty", Static).content)
@@ -178,5 +187,5 @@ async def test_only_nan_is_no_crash() -> None:
     }
     detail = replace(base.details[17], series=nothing, evaluations=(), checkpoints=(), hit_curve=())
     async with Bench.run_screen(replace(base, details={17: detail}), size=(80, 24)) as bench:
-        for _ in range(7):
+        for _ in range(9):
             await bench.pilot.press("y", "z", "left", "enter", "right_square_bracket")

@@ -6,24 +6,28 @@ from pathlib import Path
 
 from textual.widgets import Input
 
+from lvmtui.leaderboard.protocols import protocol_words
+from lvmtui.screens.run import TABS
 from lvmtui.snapshot import Snapshot
+from lvmtui.widgets.audit_view import FindingsList, LagCurve
 from lvmtui.widgets.checkpoints_table import CheckpointsTable
-from lvmtui.widgets.evaluation_view import EvaluationView, protocol_words
+from lvmtui.widgets.evaluation_view import EvaluationView
 from lvmtui.widgets.log_view import LogLines, LogView, dropped
 from lvmtui.widgets.recipe_view import Reference, recipe_lines
+from lvmtui.widgets.slices_table import SlicesTable
 from tests.tui import snapshots
 from tests.tui.bench import Bench, shown, until
 
 
-async def opened(bench: Bench, tab: int) -> None:
-    for _ in range(tab):
+async def opened(bench: Bench, tab: str) -> None:
+    for _ in range(list(TABS).index(tab)):
         await bench.pilot.press("right_square_bracket")
     await bench.pilot.pause()
 
 
 async def test_search_in_log_goes_from_match_to_match() -> None:
     async with Bench.run_screen() as bench:
-        await opened(bench, 5)
+        await opened(bench, "log")
         await bench.pilot.press("slash", *"ep 1")
         lines = bench.screen.query_one(LogLines)
         assert bench.screen.query_one("#log-search", Input).value == "ep 1"
@@ -41,7 +45,7 @@ async def test_log_is_followed_only_from_its_end() -> None:
     base = snapshots.snapshot()
     long = replace(base.details[17], log=tuple(f"line {i}" for i in range(200)))
     async with Bench.run_screen(with_detail(base, long)) as bench:
-        await opened(bench, 5)
+        await opened(bench, "log")
         lines = bench.screen.query_one(LogLines)
         assert lines.follows
         assert "line 199" in shown(lines)
@@ -85,7 +89,7 @@ def test_recipe_says_what_was_overridden_and_what_it_was() -> None:
 
 async def test_recipe_reads_the_phase_in_a_thread() -> None:
     async with Bench.run_screen() as bench:
-        await opened(bench, 3)
+        await opened(bench, "recipe")
         from lvmtui.widgets.recipe_view import RecipeView
 
         view = bench.screen.query_one(RecipeView)
@@ -117,7 +121,7 @@ async def test_checkpoint_files_are_compared_on_demand(tmp_path: Path) -> None:
     async with Bench.run_screen(
         with_detail(taken, replace(base.details[17], checkpoints=checkpoints))
     ) as bench:
-        await opened(bench, 2)
+        await opened(bench, "checkpoints")
         table = bench.screen.query_one(CheckpointsTable)
         assert shown(table).count("not checked") == 3
         await bench.pilot.press("enter", "down", "enter", "down", "enter")
@@ -131,7 +135,7 @@ async def test_checkpoint_files_are_compared_on_demand(tmp_path: Path) -> None:
 
 async def test_any_k_can_be_read() -> None:
     async with Bench.run_screen() as bench:
-        await opened(bench, 4)
+        await opened(bench, "evaluation")
         view = bench.screen.query_one(EvaluationView)
         assert view.k == 5
         assert "Hit@5 17.9 ─ best baseline 11.8 ─ gain +6.1" in view._said()
@@ -143,6 +147,39 @@ async def test_any_k_can_be_read() -> None:
 def test_protocol_in_words() -> None:
     words = " ".join(protocol_words(snapshots.protocol(), snapshots.evaluation(0.1)))
     assert "4 109 queries in 61 documents" in words
-    assert "1.3 % of the targets have a near duplicate (cosine above 0.98)" in words
+    assert "1.3 % of the targets have a near duplicate in the pool (cosine above 0.98)" in words
     assert "Ties count against the model" in words
     assert "bootstrap over documents" in words
+
+
+async def test_audit_tells_what_is_wrong_worst_first_and_what_to_do() -> None:
+    async with Bench.run_screen(size=(120, 36)) as bench:
+        await opened(bench, "audit")
+        text = str(bench.screen.query_one(FindingsList).content)
+        assert text.splitlines()[0] == "! 3 warnings; 3 checks of the data passed"
+        assert text.index("few-steps") < text.index("near-duplicates") < text.index("\npassed")
+        assert "→ Remove the duplicated documents" in text
+        assert "[bold]not markup[/bold]" in text
+        curve = bench.screen.query_one(LagCurve)
+        assert "nothing beyond lag 100" in curve.heading()
+        assert "chance" in shown(curve)
+        assert "1000" in shown(curve).splitlines()[-2]
+
+
+async def test_without_an_audit_its_tab_says_how_to_make_one() -> None:
+    base = replace(snapshots.snapshot(), audits={})
+    base = replace(base, runs=tuple(replace(view, findings=()) for view in base.runs))
+    async with Bench.run_screen(base, size=(80, 24)) as bench:
+        await opened(bench, "audit")
+        assert "not audited yet" in str(bench.screen.query_one(FindingsList).content)
+        assert not bench.screen.query_one(LagCurve).display
+
+
+async def test_slices_stand_under_what_was_cut() -> None:
+    async with Bench.run_screen(size=(100, 30)) as bench:
+        await opened(bench, "slices")
+        lines = shown(bench.screen.query_one(SlicesTable)).splitlines()
+        assert "k-means" in lines[1]
+        assert lines[2].split()[:3] == ["lane", "0", "1"]
+        assert "+6.0" in lines[2]
+        assert any("position" in line for line in lines), lines

@@ -18,6 +18,7 @@ from lvmtui.messages import OptionsChanged, RunFocused, RunMarked, RunOpened
 from lvmtui.snapshot import DeviceView, Snapshot, State
 from lvmtui.store.records import DeviceSample, Event, Interval, Versus
 from lvmtui.themes import load_themes, to_textual_theme
+from lvmtui.versus import KEY, as_details
 from lvmtui.widgets.devices import Devices
 from lvmtui.widgets.hit_chart import HitChart
 from lvmtui.widgets.log_tail import LogTail
@@ -335,8 +336,8 @@ class TestRunSummary:
     @pytest.mark.parametrize(
         ("baseline", "said"),
         [
-            (0.05, "✔ above ewm-whitened (+"),
-            (0.99, "✖ below its baseline ewm-whitened (−"),
+            (0.05, "✔ above ewm-whitened (+12.9) · skill +13.6 %"),
+            (0.99, "✖ below"),
             (None, "≈ within noise of"),
         ],
     )
@@ -360,14 +361,15 @@ class TestRunSummary:
     async def test_a_paired_comparison_decides(self, difference: float, p: float, said: str) -> None:
         first = made.snapshot()
         view = first.view(17)
-        bounds = Interval(difference - 0.01, difference + 0.01)
+        around = abs(difference) * (0.8 if p < 0.05 else 1.2)
+        bounds = Interval(difference - around, difference + around)
         versus = (
-            Versus(view.baseline.baseline, difference, bounds, p),
+            Versus(view.baseline.baseline, difference, bounds, p, context=view.baseline.context),
             Versus("copy-last", 0.098, Interval(0.08, 0.11), 0.0001),
         )
-        runs = (replace(view, run=replace(view.run, targets={})),)
-        details = {17: replace(first.details[17], versus=versus)}
-        async with board(replace(first, runs=runs, details=details), 17, size=(200, 50)) as (app, _):
+        best = replace(view.best, hit5=view.baseline.hit5 + difference, details={KEY: as_details(versus)})
+        runs = (replace(view, best=best, run=replace(view.run, targets={})),)
+        async with board(replace(first, runs=runs), 17, size=(200, 50)) as (app, _):
             text = words(app.query_one(RunSummary))
             assert said in text
             assert "✔ beats copy-last (+9.8, p<.001)" in text

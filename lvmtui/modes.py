@@ -1,0 +1,35 @@
+"""The App's modes: which screen each shows. A screen is imported when it is first shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from textual.screen import Screen
+
+
+def _dashboard() -> Screen[None]:
+    from lvmtui.screens.dashboard import DashboardScreen
+
+    return DashboardScreen()
+
+
+def _leaderboard() -> Screen[None]:
+    from lvmtui.screens.leaderboard import LeaderboardScreen
+
+    return LeaderboardScreen()
+
+
+def _compare() -> Screen[None]:
+    from lvmtui.screens.compare import CompareScreen
+
+    return CompareScreen()
+
+
+MODES: Mapping[str, Callable[[], Screen[None]]] = {
+    "dashboard": _dashboard,
+    "leaderboard": _leaderboard,
+    "compare": _compare,
+}
+"""Id of the command that shows it -> its screen."""
