@@ -14,6 +14,14 @@ from lvmtui.screens.base import LvmScreen
 
 FOLDER = Path(__file__).parent
 SIZE = (120, 36)
+PICTURES = (
+    ("dashboard", ()),
+    ("run", ("enter",)),
+    ("audit", ("left_square_bracket",) * 3),
+    ("leaderboard", ("escape", "2")),
+    ("compare", ("1", "space", "down", "space", "3", "right_square_bracket")),
+)
+"""Name and the keys that lead there from the picture before."""
 
 
 async def settle(app: LvmtuiApp, pilot: Pilot[int]) -> None:
@@ -31,7 +39,7 @@ async def draw(store: str) -> None:
     """Open the screens one after the other and save each."""
     app = LvmtuiApp(store)
     async with app.run_test(size=SIZE) as pilot:
-        for name, keys in (("dashboard", ()), ("run", ("enter",)), ("leaderboard", ("escape", "2"))):
+        for name, keys in PICTURES:
             await pilot.press(*keys)
             await settle(app, pilot)
             svg = app.export_screenshot(title="lvmtui")
