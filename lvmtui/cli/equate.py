@@ -166,7 +166,8 @@ def _from_ranks(
     from lvmtui import stats
 
     ranks = stats.unpack_ranks(evaluation.ranks)
-    if len(ranks) != len(judged.candidates) or (ranks > judged.candidates).any():
+    fits = len(ranks) == len(judged.candidates)
+    if not fits or (ranks < 1).any() or (ranks > judged.candidates).any():
         raise LvmtuiError(f"the ranks of {name} are not stored, or do not fit its queries", "Judge it again.")
     ids = {
         "run": evaluation.run_id,

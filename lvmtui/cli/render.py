@@ -197,7 +197,7 @@ def _score_facts(view: RunView, snapshot: Snapshot) -> list[tuple[str, str | Tex
     if found.skill is not None:
         words = f"{signed(found.skill)} % of what {plain(found.baseline_name)} leaves to gain in Hit@5"
         facts.append(("skill", words))
-    if found.versus is not None and found.versus.detectable is not None:
+    if found.versus is not None and found.versus.detectable:
         words = f"{percent(found.versus.detectable)} points of Hit@5, with a power of 80 %"
         facts.append(("smallest gain seen", words))
     facts += [
@@ -213,11 +213,12 @@ def _score_facts(view: RunView, snapshot: Snapshot) -> list[tuple[str, str | Tex
                 f"{best.copyness:.3f} cosine to the last vector, {best.cosine or 0:.3f} to the target",
             )
         )
+    several = len({baseline.context for baseline in baselines}) > 1
     for baseline in reversed(baselines):
-        difference = signed(best.hit5 - baseline.hit5)
-        facts.append(
-            (f"  {plain(baseline.baseline or '')}", f"Hit@5 {percent(baseline.hit5)} ({difference})")
-        )
+        words = f"Hit@5 {percent(baseline.hit5)} ({signed(best.hit5 - baseline.hit5)})"
+        if several:
+            words += f", context {baseline.context}"
+        facts.append((f"  {plain(baseline.baseline or '')}", words))
     for name, target in run.targets.items():
         reached = float(getattr(best, name))
         mark = "✔ reached" if reached >= target else f"{percent(reached / target if target else 1.0, 0)} %"

@@ -240,9 +240,10 @@ class ProtocolGroup:
 
     def detectable(self, measure: Measure) -> tuple[float, float] | None:
         """The least and the greatest difference that the pairs of runs would show; of the pairs with
-        baselines where there is no other. None where nothing could be paired."""
+        baselines where there is no other. Pairs without any spread tell nothing of it. None where no pair is
+        left."""
         pairs = [pair for pair in self.pairs if pair.tests] or [pair for pair in self.against if pair.tests]
-        found = [pair.tests[measure.key].detectable for pair in pairs]
+        found = [size for pair in pairs if (size := pair.tests[measure.key].detectable) > 0]
         return (min(found), max(found)) if found else None
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lvmtui.compare.contest import Contender, Entry, Measure, Pair, PairTest, Score
+from lvmtui.errors import StoreCorrupt
 from lvmtui.store.records import Evaluation, Interval, Protocol
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class ScoreTable:
         from lvmtui import stats
 
         ranks = stats.unpack_ranks(evaluation.ranks)
+        if not ranks.all():
+            raise StoreCorrupt(f"the stored ranks of {name} are damaged: one is 0", "Judge it again.")
         values = np.stack([measure.of(ranks) for measure in self._measures], axis=1)
         self.values[name] = values
         means = values.mean(axis=0).tolist()

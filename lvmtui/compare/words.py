@@ -205,14 +205,16 @@ def recipe_sentence(tested: RecipeTest, measure: Measure) -> str:
 
 
 def detectable_words(group: ProtocolGroup, measure: Measure) -> str:
-    """What these queries are too few to show; empty where nothing was paired."""
+    """What these queries are too few to show; empty where no pair tells."""
     found = group.detectable(measure)
     if found is None or group.protocol is None:
         return ""
     low, high = (margin(measure, size) for size in found)
     unit = " points" if measure.k else " MRR"
     size = f"{high}{unit}" if low == high else f"{low} to {high}{unit}, depending on the pair,"
-    asked = f"{thousands(group.protocol.n)} queries in {counted(group.protocol.documents, 'document')}"
+    asked = f"{thousands(group.protocol.n)} queries"
+    if group.protocol.documents:
+        asked += f" in {counted(group.protocol.documents, 'document')}"
     return f"With these {asked} a true difference below {size} would probably go unseen (power 80 % at 5 %)."
 
 

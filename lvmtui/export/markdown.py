@@ -236,7 +236,7 @@ def _worth(view: RunView, protocols: Protocols, looks: int | None) -> Iterator[s
     yield f"Verdict: {GLYPHS[found.verdict]} {sentence(found)}."
     if found.skill is not None:
         yield f"Skill: {signed(found.skill)} % of what {found.baseline_name} leaves to gain in Hit@5."
-    if found.versus is not None and found.versus.detectable is not None:
+    if found.versus is not None and found.versus.detectable:
         smallest = percent(found.versus.detectable)
         yield f"These queries show a true difference of {smallest} points with a power of 80 %."
     if view.test is not None:

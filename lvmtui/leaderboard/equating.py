@@ -97,7 +97,9 @@ def equated(evaluation: Evaluation, judged: Judged, pool: int) -> Evaluation | N
     from lvmtui import stats
 
     ranks = stats.unpack_ranks(evaluation.ranks)
-    if not len(ranks) or len(ranks) != len(judged.candidates) or (ranks > judged.candidates).any():
+    if not len(ranks) or len(ranks) != len(judged.candidates):
+        return None
+    if ranks.min() < 1 or (ranks > judged.candidates).any():
         return None
     scores = np.column_stack([_hits(ranks, judged, pool, k) for k in (1, 5, 10)])
     means = scores.mean(axis=0)

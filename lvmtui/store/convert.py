@@ -45,6 +45,11 @@ def jsonable(value: Any) -> Any:
     return value
 
 
+def to_object(value: Any) -> dict[str, Any]:
+    """A stored JSON object; empty where something else stands in its place."""
+    return value if isinstance(value, dict) else {}
+
+
 def progress_columns(progress: Progress) -> dict[str, Any]:
     """Column values of a run's progress."""
     return {name: jsonable(getattr(progress, name)) for name in _PROGRESS_FIELDS}
@@ -74,6 +79,7 @@ def to_evaluation(row: RowMapping) -> Evaluation:
     for hit in _HITS:
         low, high = values.pop(f"{hit}_low"), values.pop(f"{hit}_high")
         values[f"{hit}_interval"] = None if low is None or high is None else Interval(low, high)
+    values["details"] = to_object(values["details"])
     return Evaluation(**values)
 
 
@@ -99,7 +105,8 @@ def checkpoint_columns(checkpoint: Checkpoint, run_id: int) -> dict[str, Any]:
 
 
 def to_event(row: RowMapping) -> Event:
-    return Event(**dict(row) | {"severity": Severity(row["severity"])})
+    read = {"severity": Severity(row["severity"]), "evidence": to_object(row["evidence"])}
+    return Event(**dict(row) | read)
 
 
 def event_columns(event: Event, run_id: int | None) -> dict[str, Any]:
@@ -118,11 +125,11 @@ def to_promotion(row: RowMapping) -> Promotion:
 
 
 def to_protocol(row: RowMapping) -> Protocol:
-    return Protocol(**dict(row))
+    return Protocol(**dict(row) | {"spec": to_object(row["spec"])})
 
 
 def to_query_fact(row: RowMapping) -> QueryFact:
-    return QueryFact(row["name"], row["packed"], row["meta"])
+    return QueryFact(row["name"], row["packed"], to_object(row["meta"]))
 
 
 def to_metric(row: RowMapping) -> MetricPoint:

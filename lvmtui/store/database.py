@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,11 @@ class Database:
         with self._lock:
             try:
                 yield self._connection
+            except JSONDecodeError as error:
+                raise StoreCorrupt(
+                    f"{self.location.where} is damaged: a column that holds JSON cannot be read ({error})",
+                    "Restore it from a copy, or choose another place with --store PATH or LVMTUI_STORE.",
+                ) from error
             finally:
                 self._connection.rollback()
 
