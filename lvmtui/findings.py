@@ -44,6 +44,12 @@ class Finding:
         """The sign beside the severity's word."""
         return PASSED if self.passed else GLYPHS[self.severity]
 
+    @property
+    def text(self) -> str:
+        """What was found and what to do, as one text."""
+        found = self.message if self.message.endswith((".", "!", "?")) else f"{self.message}."
+        return f"{found} {self.advice}".rstrip()
+
     def event(self, time: float) -> Event:
         """The event that the store keeps of it."""
         own = {"check": self.check, "advice": self.advice, "data": self.data}

@@ -285,7 +285,7 @@ def test_numbers_that_are_none_are_empty_in_csv() -> None:
 def test_a_report_says_first_what_is_wrong_and_how_it_was_judged() -> None:
     lines = [line for line in export("md").splitlines() if line]
     assert lines[1] == "## What is wrong"
-    assert lines[2] == "- error (few-steps): 93 \\| steps in all Train longer."
+    assert lines[2] == "- error (few-steps): 93 \\| steps in all. Train longer."
     worth = lines[lines.index("## What it is worth") + 1 : lines.index("## How it was judged")]
     assert worth[0].startswith("- Run 1, best evaluation, epoch 2: Hit@1 4.0, Hit@5 30.0 \\[28.0, 32.0\\]")
     assert worth[0].endswith("n 400, pool 450, bootstrap over 10 documents, protocol p1, data f00d.")

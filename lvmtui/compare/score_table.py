@@ -57,11 +57,22 @@ class ScoreTable:
         means = values.mean(axis=0).tolist()
         scores = {
             measure.key: Score(mean, bounds)
-            for measure, mean, bounds in zip(self._measures, means, self._intervals(values), strict=True)
+            for measure, mean, bounds in zip(
+                self._measures, means, self._intervals(values, evaluation), strict=True
+            )
         }
         return Entry(name, None, replace(evaluation, ranks=b""), scores)
 
-    def _intervals(self, values: Floats) -> list[Interval | None]:
+    def _intervals(self, values: Floats, evaluation: Evaluation) -> list[Interval | None]:
+        """Those that the scores were stored with, so that a score has one interval wherever it is shown;
+        computed for other K and for the MRR."""
+        stored = [getattr(evaluation, f"{measure.key}_interval", None) for measure in self._measures]
+        if all(stored):
+            return stored
+        computed = self._computed_intervals(values)
+        return [known or new for known, new in zip(stored, computed, strict=True)]
+
+    def _computed_intervals(self, values: Floats) -> list[Interval | None]:
         from lvmtui import stats
 
         n = len(values)

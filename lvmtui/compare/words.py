@@ -222,7 +222,8 @@ def method_words(group: ProtocolGroup, measure: Measure) -> Iterator[str]:
     """How the tests were made."""
     tested = sum(bool(pair.tests) for pair in group.pairs)
     if tested or any(pair.tests for pair in group.against):
-        said = f"{measure.name}, first minus second, by paired bootstrap over documents with 95 % intervals"
+        drawn = "documents" if group.protocol is None or group.protocol.documents else "stretches"
+        said = f"{measure.name}, first minus second, by paired bootstrap over {drawn} with 95 % intervals"
         if tested > 1:
             said += f"; p corrected over the {tested} pairs of runs (Holm 1979) decides"
         yield f"{said}."

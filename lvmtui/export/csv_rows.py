@@ -42,9 +42,7 @@ def long_rows(
     base: Record = {"run_id": run.id, "run": run.name, "protocol_id": run.protocol_id}
     base["data_fingerprint"] = run.data_fingerprint
     rows = [
-        base
-        | {"record": "finding", "key": item.check, "severity": item.severity.value}
-        | {"text": f"{item.message} {item.advice}".strip()}
+        base | {"record": "finding", "key": item.check, "severity": item.severity.value} | {"text": item.text}
         for item in view.findings
     ]
     found = worth_of(view)

@@ -223,7 +223,7 @@ def _wrong(view: RunView, protocols: Protocols) -> Iterator[str]:
         yield f"{GLYPHS[found.verdict]} {_capital(sentence(found))}. {better}."
     yield from (f"The protocol: {flaw}" for flaw in flaws)
     for finding in view.findings:
-        yield f"{finding.severity.value} ({finding.check}): {finding.message} {finding.advice}".rstrip()
+        yield f"{finding.severity.value} ({finding.check}): {finding.text}"
 
 
 def _worth(view: RunView, protocols: Protocols, looks: int | None) -> Iterator[str]:
