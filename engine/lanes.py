@@ -20,6 +20,8 @@ from engine.ranks import unit_rows
 from lvmtui.errors import DataError
 
 LANES = "lanes.npy"
+GIVEN = f"given in {LANES}"
+"""Where lanes come from that were not found by clustering."""
 CLUSTERS = 16
 CLUSTERED = 20_000
 """Training vectors that clusters are made of, at most."""
@@ -54,7 +56,7 @@ def lanes_of(split: SplitView, positions: Positions, train: SplitView) -> Lanes:
     """
     given = read_lanes(split.data)
     if given is not None:
-        return Lanes(given[split.rows[positions]], _names(split.data), f"given in {LANES}")
+        return Lanes(given[split.rows[positions]], _names(split.data), GIVEN)
     centres = cluster(train)
     number = np.empty(len(positions), np.int64)
     for start in range(0, len(positions), _BLOCK):

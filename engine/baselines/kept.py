@@ -97,12 +97,17 @@ def rivals_among(baselines: Sequence[Evaluation]) -> list[Evaluation]:
 
 
 def _keep_facts(judge: Judge, splits: Mapping[str, SplitView], call: Call) -> None:
-    """Store what is known of the protocol's queries, where the store does not have it."""
-    protocol_id = judge.protocol.id
-    known = call(lambda writer: set(Reader(writer.database).query_facts(protocol_id)))
-    if known >= set(QUERY_FACTS):
-        return
+    """Store what is known of the protocol's queries, where the store does not have it. Given lanes are no
+    part of the data's fingerprint: they may have been changed, added or removed since."""
     from engine.facts import query_facts
+    from engine.lanes import GIVEN, LANES
+
+    protocol_id = judge.protocol.id
+    known = call(lambda writer: Reader(writer.database).query_facts(protocol_id))
+    if known.keys() >= set(QUERY_FACTS):
+        were_given = known["lane"].meta.get("source") == GIVEN
+        if not were_given and not (judge.split.data.path / LANES).exists():
+            return
 
     facts = query_facts(judge, splits["train"])
     call(lambda writer: writer.save_query_facts(protocol_id, facts))

@@ -222,23 +222,24 @@ class Writer:
                 connection.execute(insert(_PROTOCOL), [values])
 
     def save_query_facts(self, protocol_id: str, facts: Sequence[QueryFact]) -> None:
-        """Record what is known of a protocol's queries; the first writer of each fact wins."""
+        """Record what is known of a protocol's queries, in place of what was known under the same names."""
+        rows = [
+            {
+                "protocol_id": protocol_id,
+                "name": fact.name,
+                "packed": fact.packed,
+                "meta": jsonable(fact.meta),
+            }
+            for fact in facts
+        ]
+        if not rows:
+            return
+        names = [fact.name for fact in facts]
         with self.database.write() as connection:
-            known = set(
-                connection.execute(select(_FACT.c.name).where(_FACT.c.protocol_id == protocol_id)).scalars()
+            connection.execute(
+                delete(_FACT).where(_FACT.c.protocol_id == protocol_id, _FACT.c.name.in_(names))
             )
-            rows = [
-                {
-                    "protocol_id": protocol_id,
-                    "name": fact.name,
-                    "packed": fact.packed,
-                    "meta": jsonable(fact.meta),
-                }
-                for fact in facts
-                if fact.name not in known
-            ]
-            if rows:
-                connection.execute(insert(_FACT), rows)
+            connection.execute(insert(_FACT), rows)
 
     def save_evaluation(self, evaluation: Evaluation) -> None:
         """Record an evaluation of the run's model outside its training: of the test split, say."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
@@ -150,3 +151,23 @@ def test_with_a_single_document_the_words_say_why_nothing_is_paired(make_split, 
     assert evaluation.details[UNPAIRED] == "a single document has queries"
     words = verdict(evaluation, found, "hit5")
     assert words.endswith("; not paired: a single document has queries")
+
+
+def test_lanes_that_are_given_later_replace_the_clusters_and_go_with_their_file(
+    judge, splits, call, database
+):
+    def lane():
+        return Reader(database).query_facts(judge.protocol.id)["lane"]
+
+    kept(judge, splits, call)
+    clusters = lane()
+    file = judge.split.data.path / "lanes.npy"
+    np.save(file, np.zeros(len(judge.split.data), np.int32))
+    try:
+        kept(judge, splits, call)
+        assert lane().meta["source"] == "given in lanes.npy"
+        assert set(stats.unpack_ranks(lane().packed).tolist()) == {0}
+    finally:
+        file.unlink()
+    kept(judge, splits, call)
+    assert lane() == clusters
