@@ -22,6 +22,7 @@ from lvmtui.widgets.curve_pane import Chart, CurvePane
 from lvmtui.widgets.look import Ink, ink
 from lvmtui.widgets.meters import target_bars
 from lvmtui.widgets.panel import Panel
+from lvmtui.widgets.run_summary import audit_badge
 
 WIDE = 104
 """Cells from which on the parts stand side by side."""
@@ -77,6 +78,8 @@ def score_lines(
         unseen = f"a true difference below {least} points would probably go unseen in these queries"
         lines += [Text(part, colours.muted) for part in wrap(unseen, width, 2)]
     reached = {name: (getattr(best, name, None), goal) for name, goal in view.run.targets.items()}
+    badge = audit_badge(view, width, colours)
+    lines += [badge] if badge else []
     lines += target_bars(reached, width, colours)
     return lines
 

@@ -11,7 +11,7 @@ from lvmtui.screens.run import TABS
 from lvmtui.snapshot import Snapshot
 from lvmtui.widgets.audit_view import FindingsList, LagCurve
 from lvmtui.widgets.checkpoints_table import CheckpointsTable
-from lvmtui.widgets.evaluation_view import EvaluationView
+from lvmtui.widgets.evaluation_view import EvaluationView, ScorePanel
 from lvmtui.widgets.log_view import LogLines, LogView, dropped
 from lvmtui.widgets.recipe_view import Reference, recipe_lines
 from lvmtui.widgets.slices_table import SlicesTable
@@ -131,6 +131,15 @@ async def test_checkpoint_files_are_compared_on_demand(tmp_path: Path) -> None:
         assert "✖ damaged" in text
         assert "✔ as recorded" in text
         assert "★ best" in text
+
+
+async def test_evaluation_tells_verdict_skill_and_audit() -> None:
+    async with Bench.run_screen(size=(120, 36)) as bench:
+        await opened(bench, "evaluation")
+        text = " ".join(line.plain.strip() for line in bench.screen.query_one(ScorePanel).lines)
+        assert "above its baseline: Hit@5 +6.1 against ewm-whitened" in text
+        assert "skill +6.9 %" in text
+        assert "! audit: 3 warnings: few-steps" in text
 
 
 async def test_any_k_can_be_read() -> None:
