@@ -1,6 +1,7 @@
 """What every test needs: a place of its own, and no traces of the user's settings."""
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,10 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell without job control starts its background jobs so, and every process below inherits it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
