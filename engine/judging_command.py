@@ -1,14 +1,12 @@
 """`lvmtui evaluate` and `lvmtui baselines`: judging outside of training."""
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from engine.data.chunking import clean
-from engine.data.command import guarded
+from engine.data.command import guarded, write_json, write_lines
 from engine.data.progress import terminal_progress
 from engine.judged import (
     Judged,
@@ -102,9 +100,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     finally:
         database.close()
     if arguments.json:
-        _write_json(judged_record(judged))
+        write_json(judged_record(judged))
     else:
-        _write_lines(judged_lines(judged))
+        write_lines(judged_lines(judged))
 
 
 def _known(arguments: argparse.Namespace, database: "Database") -> Judged | None:
@@ -151,9 +149,9 @@ def _baselines(arguments: argparse.Namespace) -> None:
             progress=progress,
         )
     if arguments.json:
-        _write_json(baselines_record(found.protocol, found.baselines))
+        write_json(baselines_record(found.protocol, found.baselines))
     else:
-        _write_lines(baselines_lines(found.protocol, found.baselines))
+        write_lines(baselines_lines(found.protocol, found.baselines))
 
 
 @contextmanager
@@ -173,12 +171,3 @@ def needing_torch() -> Iterator[None]:
             f"judging needs {package}, which is not installed for {sys.executable}",
             "Install it with: pip install 'lvmtui[train]'",
         ) from error
-
-
-def _write_json(content: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(content, indent=2) + "\n")
-
-
-def _write_lines(lines: list[str]) -> None:
-    """Lines as text; what the data bring along cannot steer the terminal."""
-    sys.stdout.writelines(f"{clean(line)}\n" for line in lines)

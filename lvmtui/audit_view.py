@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lvmtui.findings import counted_by_severity
 from lvmtui.format import counted, thousands
 from lvmtui.store.records import Severity
 
@@ -44,8 +45,7 @@ def verdict(findings: Sequence[Finding], what: str) -> str:
     errors = sum(finding.severity is Severity.ERROR for finding in findings)
     warnings = sum(finding.severity is Severity.WARN for finding in findings)
     passed = len(findings) - errors - warnings
-    counts = [counted(errors, "error")] if errors else []
-    counts += [counted(warnings, "warning")] if warnings else []
+    counts = counted_by_severity(findings)
     counts += [f"{counted(passed, 'check')} passed"] if passed else []
     if errors:
         start = f"Scores on {what} can't be trusted" if what == "these data" else f"Don't trust {what}"

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from lvmtui.findings import KIND, Finding, finding_of, worst_first
+from lvmtui.store import looks
 from lvmtui.store.records import Event, Run
 
-TEST_LOOK = "test_look"
-"""Kind of the events that count looks at a test split."""
-
-EVENT_KINDS = (KIND, TEST_LOOK)
+EVENT_KINDS = (KIND, looks.KIND)
 
 
 class Audits:
@@ -34,19 +32,19 @@ class Audits:
         """
         runs: set[int] = set()
         fingerprints: set[str] = set()
-        looks = dict(self.test_looks)
+        counts = dict(self.test_looks)
         for event in events:
-            if event.kind == TEST_LOOK:
+            if event.kind == looks.KIND:
                 data = str(event.evidence.get("data", ""))
-                looks[data] = looks.get(data, 0) + 1
+                counts[data] = counts.get(data, 0) + 1
             elif event.run_id is not None:
                 finding = finding_of(event)
                 self._of_run.setdefault(event.run_id, {})[finding.check] = finding
                 runs.add(event.run_id)
             else:
                 fingerprints.add(self._add_to_data(event))
-        if looks != self.test_looks:
-            self.test_looks = MappingProxyType(looks)
+        if counts != self.test_looks:
+            self.test_looks = MappingProxyType(counts)
         if fingerprints:
             self.data = MappingProxyType(
                 {key: worst_first(findings) for key, (_, findings) in self._of_data.items()}

@@ -1,4 +1,4 @@
-"""What an audit has to say about data or a run. Standard library and records only; shared with the engine."""
+"""What an audit has to say about data or a run. Imports nothing heavy; shared with the engine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lvmtui.format import counted
 from lvmtui.store.records import Event, Severity
 
 KIND = "audit"
@@ -50,6 +51,17 @@ class Finding:
         found = self.message if self.message.endswith((".", "!", "?")) else f"{self.message}."
         return f"{found} {self.advice}".rstrip()
 
+    def record(self) -> dict[str, Any]:
+        """The finding as JSON."""
+        return {
+            "check": self.check,
+            "severity": self.severity.value,
+            "message": self.message,
+            "advice": self.advice,
+            "data_fingerprint": self.data or None,
+            "evidence": dict(self.evidence),
+        }
+
     def event(self, time: float) -> Event:
         """The event that the store keeps of it."""
         own = {"check": self.check, "advice": self.advice, "data": self.data}
@@ -61,6 +73,13 @@ def finding_of(event: Event) -> Finding:
     evidence = dict(event.evidence)
     check, advice, data = (str(evidence.pop(key, "")) for key in ("check", "advice", "data"))
     return Finding(check, event.message, event.severity, advice, evidence, data)
+
+
+def counted_by_severity(findings: Iterable[Finding]) -> list[str]:
+    """How many there are to worry about: `1 error`, `2 warnings`; empty where there is nothing."""
+    severities = [finding.severity for finding in findings]
+    names = ((Severity.ERROR, "error"), (Severity.WARN, "warning"))
+    return [counted(severities.count(kind), noun) for kind, noun in names if kind in severities]
 
 
 def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:

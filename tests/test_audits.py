@@ -9,10 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lvmtui.audits import TEST_LOOK
 from lvmtui.findings import Finding, finding_of
 from lvmtui.merge import Merge
 from lvmtui.stats import pack_ranks
+from lvmtui.store import looks
 from lvmtui.store.database import Database
 from lvmtui.store.reader import Reader
 from lvmtui.store.records import (
@@ -101,7 +101,7 @@ def test_looks_at_the_test_split_are_counted_and_its_score_is_shown(
     database: Database, writer: Writer
 ) -> None:
     for by in ("promote", "evaluate"):
-        writer.events([Event(TEST_LOOK, "about to look", time.time(), evidence={"data": DATA, "by": by})])
+        writer.events([Event(looks.KIND, "about to look", time.time(), evidence={"data": DATA, "by": by})])
     writer.save_evaluation(evaluation("test"))
     merge = Merge(Reader(database))
     merge.read(time.time())

@@ -12,7 +12,7 @@ from lvmtui.compare import words
 from lvmtui.compare.comparing import NotPaired, compare, holm, paired_hits
 from lvmtui.compare.contest import HIT5, MEASURES, MRR, Contender, Measure, Report, measures_with
 from lvmtui.compare.seed_tests import compare_seeds
-from lvmtui.leaderboard.ranking import Verdict
+from lvmtui.leaderboard.verdicts import Verdict
 from lvmtui.store.records import Evaluation, Protocol, QueryFact
 from tests.tui import snapshots
 

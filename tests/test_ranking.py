@@ -5,19 +5,20 @@ from dataclasses import replace
 import pytest
 
 from lvmtui.findings import Finding
-from lvmtui.leaderboard.protocols import looks_words, protocol_words
-from lvmtui.leaderboard.ranking import (
-    Verdict,
-    difference,
-    judge,
-    judged_otherwise,
-    leaderboard,
-    leaderboard_of,
-    one_of_each,
-    strongest,
-)
+from lvmtui.leaderboard.protocols import difference, looks_words, protocol_words
+from lvmtui.leaderboard.ranking import judged_otherwise, leaderboard, leaderboard_of
 from lvmtui.leaderboard.seeds import by_phase
-from lvmtui.leaderboard.verdicts import Basis, badge, sentence, skill, worth
+from lvmtui.leaderboard.verdicts import (
+    Basis,
+    Verdict,
+    badge,
+    judge,
+    one_of_each,
+    sentence,
+    skill,
+    strongest,
+    worth,
+)
 from lvmtui.snapshot import RunView, Snapshot, State
 from lvmtui.store.lifecycle import Result, Status
 from lvmtui.store.records import Evaluation, Interval, Progress, Protocol, Run, Severity, Versus

@@ -10,7 +10,7 @@ from typing import Any
 from engine.audit.data import audit_data
 from engine.audit.kept import keep_audit
 from engine.audit.opening import audit_unopened
-from engine.audit.words import finding_lines, finding_record
+from engine.audit.words import finding_lines
 from engine.data.command import guarded
 from engine.data.locate import DEMO, resolve_data
 from engine.data.progress import Progress, terminal_progress
@@ -69,7 +69,7 @@ def _audit(arguments: argparse.Namespace) -> None:
         "context": arguments.context,
         "within_document": arguments.within_document,
         "seconds": round(time.monotonic() - start, 2),
-        "findings": [finding_record(finding) for finding in worst_first(findings)],
+        "findings": [finding.record() for finding in worst_first(findings)],
     }
     if arguments.json:
         sys.stdout.write(json.dumps(record, indent=2, allow_nan=False) + "\n")

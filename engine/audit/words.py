@@ -1,7 +1,6 @@
 """How the audit writes numbers and findings."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from engine.data.chunking import clean
 from lvmtui.findings import Finding
@@ -36,18 +35,6 @@ def rows(found: list[int], most: int = 5) -> str:
     """Some row numbers: `rows 3, 17, 99, …`."""
     some = ", ".join(str(row) for row in found[:most])
     return f"{'row' if len(found) == 1 else 'rows'} {some}{', …' if len(found) > most else ''}"
-
-
-def finding_record(finding: Finding) -> dict[str, Any]:
-    """A finding as JSON."""
-    return {
-        "check": finding.check,
-        "severity": finding.severity.value,
-        "message": finding.message,
-        "advice": finding.advice,
-        "data_fingerprint": finding.data or None,
-        "evidence": dict(finding.evidence),
-    }
 
 
 def finding_lines(findings: Iterable[Finding]) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engine.audit.words import finding_lines, finding_record
+from engine.audit.words import finding_lines
 from engine.data.chunking import clean
 from engine.data.locate import resolve_data
 from engine.data.progress import Progress, terminal_progress
@@ -137,10 +137,10 @@ def _build(arguments: argparse.Namespace) -> None:
         "dropped": built.dropped,
         "skipped": sources.skipped,
         "notices": built.notices,
-        "findings": [finding_record(finding) for finding in wrong],
+        "findings": [finding.record() for finding in wrong],
     }
     if arguments.json:
-        _write_json(result)
+        write_json(result)
         return
     lines = [
         f"{data.path}: {_number(len(data))} vectors of {data.dim} numbers, {_number(documents)} documents, "
@@ -151,7 +151,7 @@ def _build(arguments: argparse.Namespace) -> None:
     if sources.skipped:
         lines.append(f"files skipped: {_counts(sources.skipped)}")
     lines += built.notices
-    _write_lines([*lines, *finding_lines(wrong)])
+    write_lines([*lines, *finding_lines(wrong)])
 
 
 def _audited(data: VectorSet, progress: Progress) -> tuple[Finding, ...]:
@@ -172,7 +172,7 @@ def _info(arguments: argparse.Namespace) -> None:
     with terminal_progress() as progress:
         info = describe(resolve_data(arguments.path, progress), arguments.split_seed, progress)
     if arguments.json:
-        _write_json(asdict(info))
+        write_json(asdict(info))
         return
     length, norms = info.document_length, info.norms
     neighbours = "none in one document" if info.neighbour_cosine is None else f"{info.neighbour_cosine:.3f}"
@@ -204,7 +204,7 @@ def _info(arguments: argparse.Namespace) -> None:
         "left out": _counts(info.dropped) or "nothing recorded",
         "fingerprint": info.fingerprint,
     }
-    _write_lines([info.path, *(f"{name:<12} {value}" for name, value in rows.items())])
+    write_lines([info.path, *(f"{name:<12} {value}" for name, value in rows.items())])
 
 
 def _number(value: float) -> str:
@@ -215,10 +215,11 @@ def _counts(counts: dict[str, Any]) -> str:
     return ", ".join(f"{count} {why}" for why, count in counts.items())
 
 
-def _write_json(content: dict[str, Any]) -> None:
+def write_json(content: dict[str, Any]) -> None:
+    """Print JSON."""
     sys.stdout.write(json.dumps(content, indent=2) + "\n")
 
 
-def _write_lines(lines: list[str]) -> None:
+def write_lines(lines: list[str]) -> None:
     """Lines as text; what the data bring along cannot steer the terminal."""
     sys.stdout.writelines(f"{clean(line)}\n" for line in lines)

@@ -163,18 +163,17 @@ def _audit_run(session: Session, run: Run, *, as_json: bool) -> Sequence[Finding
         audits.add(reader.events_of_kind(KIND))
     of_data = audits.data.get(run.data_fingerprint or "", ())
     if as_json:
-        from lvmtui.export.records import finding_record
         from lvmtui.export.text import to_json
 
         record = {
             "run_id": run.id,
             "run": run.name,
-            "findings": [finding_record(finding) for finding in own],
+            "findings": [finding.record() for finding in own],
             "data": {
                 "path": run.data,
                 "fingerprint": run.data_fingerprint,
                 "audited": bool(of_data),
-                "findings": [finding_record(finding) for finding in of_data],
+                "findings": [finding.record() for finding in of_data],
             },
         }
         write(to_json(record))

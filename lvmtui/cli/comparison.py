@@ -15,7 +15,7 @@ from lvmtui.compare.words import Said, Tone
 from lvmtui.findings import Finding
 from lvmtui.format import MISSING, p_value, plain, wrap
 from lvmtui.leaderboard.protocols import heading
-from lvmtui.leaderboard.ranking import Verdict
+from lvmtui.leaderboard.verdicts import Verdict
 from lvmtui.store.records import Severity
 
 STYLES = {Tone.GOOD: "green", Tone.UNSURE: "yellow", Tone.BAD: "red", Tone.NONE: ""}

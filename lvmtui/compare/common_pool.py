@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lvmtui.compare.contest import Contender, Equated, Measure
 from lvmtui.leaderboard.equating import candidates_of
-from lvmtui.leaderboard.ranking import strongest
+from lvmtui.leaderboard.verdicts import strongest
 from lvmtui.store.records import Evaluation, Protocol, QueryFact
 
 if TYPE_CHECKING:

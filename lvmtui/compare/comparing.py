@@ -18,7 +18,8 @@ from lvmtui.compare.contest import HIT5, Contender, Measure, Pair, ProtocolGroup
 from lvmtui.compare.score_table import ScoreTable
 from lvmtui.compare.seed_tests import recipe_tests, seed_groups
 from lvmtui.format import METRIC_NAMES
-from lvmtui.leaderboard.ranking import difference, strongest
+from lvmtui.leaderboard.protocols import difference
+from lvmtui.leaderboard.verdicts import strongest
 from lvmtui.store.records import Evaluation, Protocol
 
 if TYPE_CHECKING:

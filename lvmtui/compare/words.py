@@ -20,7 +20,7 @@ from lvmtui.compare.contest import (
     SeedGroup,
 )
 from lvmtui.format import counted, interval, p_value, percent, plain, signed, small, thousands
-from lvmtui.leaderboard.ranking import GLYPHS, Verdict
+from lvmtui.leaderboard.verdicts import GLYPHS, Verdict
 from lvmtui.store.records import Interval
 
 

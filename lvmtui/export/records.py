@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from lvmtui.findings import Finding
 from lvmtui.leaderboard.protocols import flaws_of, protocol_words
 from lvmtui.leaderboard.ranking import Group, Row
 from lvmtui.leaderboard.seeds import PhaseSummary, by_phase
@@ -100,18 +99,6 @@ def worth_of(view: RunView) -> Worth | None:
     return worth(view.best, view.baseline, view.run.targets) if view.best else None
 
 
-def finding_record(finding: Finding) -> Record:
-    """What an audit found."""
-    return {
-        "check": finding.check,
-        "severity": finding.severity.value,
-        "message": finding.message,
-        "advice": finding.advice,
-        "data_fingerprint": finding.data or None,
-        "evidence": dict(finding.evidence),
-    }
-
-
 def run_record(view: RunView, protocols: Protocols) -> Record:
     """Everything about a run but its history; scores as fractions, times in seconds since the epoch."""
     run = view.run
@@ -120,7 +107,7 @@ def run_record(view: RunView, protocols: Protocols) -> Record:
     kept = without(asdict(run), "id", "phase", "recipe", "revision", "progress")
     record |= kept | asdict(run.progress) | {"aliases": list(view.aliases)}
     found = worth_of(view)
-    record["findings"] = [finding_record(finding) for finding in view.findings]
+    record["findings"] = [finding.record() for finding in view.findings]
     record["worth"] = worth_record(found) if found else None
     scores = (("best", view.best), ("last", view.last), ("test", view.test), ("baseline", view.baseline))
     for name, evaluation in scores:

@@ -8,9 +8,7 @@ from lvmtui.leaderboard.protocols import difference, flaws_of, heading
 from lvmtui.leaderboard.verdicts import (
     GLYPHS,
     Basis,
-    Verdict,
     Worth,
-    judge,
     one_of_each,
     overlap,
     score,
@@ -20,23 +18,6 @@ from lvmtui.leaderboard.verdicts import (
 from lvmtui.snapshot import RunView, Snapshot, State
 from lvmtui.store.lifecycle import ACTIVE
 from lvmtui.store.records import Evaluation, Protocol, Versus
-
-__all__ = [
-    "GLYPHS",
-    "Group",
-    "Row",
-    "Verdict",
-    "baseline_row",
-    "difference",
-    "judge",
-    "leaderboard",
-    "leaderboard_of",
-    "one_of_each",
-    "run_row",
-    "score",
-    "strongest",
-    "training_seconds",
-]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from lvmtui.compare.side_by_side import SideBySide, read_side_by_side
 from lvmtui.errors import LvmtuiError
 from lvmtui.format import percent, plain
 from lvmtui.screens.base import LvmScreen
-from lvmtui.screens.run import RunTabs
+from lvmtui.screens.tabbed import ScreenTabs, TabbedScreen
 from lvmtui.snapshot import RunView, Snapshot
 from lvmtui.widgets.compare_curves import OverlayGrid
 from lvmtui.widgets.compare_recipe import RecipeDiff
@@ -29,7 +29,6 @@ from lvmtui.widgets.compare_scaling import ScalingView
 from lvmtui.widgets.compare_tests import TestsTable, TestsView
 from lvmtui.widgets.curve_grid import CurveGrid
 from lvmtui.widgets.look import chart_look, ink
-from lvmtui.widgets.pane_tabs import PaneTabs
 from lvmtui.widgets.panel import Panel
 from lvmtui.widgets.row_table import RowTable
 from lvmtui.widgets.status_bar import StatusBar
@@ -72,7 +71,7 @@ class Legend(Panel):
         return [line]
 
 
-class CompareScreen(LvmScreen):
+class CompareScreen(TabbedScreen):
     """Only the tab in front is kept up to date."""
 
     DEFAULT_CSS = """
@@ -82,6 +81,7 @@ class CompareScreen(LvmScreen):
         & #curve-status, & #recipe-note { height: auto; max-height: 2; padding: 0 1; color: $text-muted; }
     }
     """
+    TAB_IDS = tuple(TABS)
     BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings("charts", "tabs")]
 
     @dataclass
@@ -106,7 +106,7 @@ class CompareScreen(LvmScreen):
     def compose(self) -> ComposeResult:
         yield StatusBar().data_bind(LvmScreen.snapshot)
         yield Legend().data_bind(LvmScreen.snapshot, LvmScreen.marked, focused=LvmScreen.focused_run)
-        yield RunTabs(list(TABS.values()))
+        yield ScreenTabs(list(TABS.values()))
         with ContentSwitcher(initial="empty"):
             yield Static("", id="empty", markup=False)
             with Vertical(id="tests"):
@@ -121,22 +121,10 @@ class CompareScreen(LvmScreen):
                 yield ScalingView()
         yield from super().compose()
 
-    def on_mount(self) -> None:
-        self._update()
-
-    @property
-    def tab(self) -> str:
-        """Id of the tab that was chosen."""
-        return list(TABS)[self.query_one(RunTabs).chosen]
-
     @property
     def views(self) -> tuple[RunView, ...]:
         """The runs that are compared."""
         return chosen(self.snapshot, self.focused_run, self.marked)
-
-    def watch_snapshot(self) -> None:
-        """Show what is new."""
-        self._update()
 
     def watch_marked(self) -> None:
         """Compare other runs."""
@@ -145,21 +133,6 @@ class CompareScreen(LvmScreen):
     def watch_focused_run(self) -> None:
         """Compare another run with the marked one."""
         self._update()
-
-    @on(PaneTabs.Chosen)
-    def show_tab(self, message: PaneTabs.Chosen) -> None:
-        """Show the tab that was chosen, and give it the keys."""
-        message.stop()
-        self._update()
-        self._focus_tab()
-
-    def action_next_tab(self) -> None:
-        """Choose the tab to the right."""
-        self.query_one(RunTabs).move(1)
-
-    def action_previous_tab(self) -> None:
-        """Choose the tab to the left."""
-        self.query_one(RunTabs).move(-1)
 
     def _update(self) -> None:
         if not self.is_mounted:

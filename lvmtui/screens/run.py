@@ -17,10 +17,10 @@ from textual.widgets import ContentSwitcher, Static
 from lvmtui import commands
 from lvmtui.screens.base import LvmScreen
 from lvmtui.screens.export import Format, export
+from lvmtui.screens.tabbed import ScreenTabs, TabbedScreen
 from lvmtui.snapshot import RunDetail, RunView, Snapshot
 from lvmtui.store.records import MetricPoint
 from lvmtui.widgets.audit_view import AuditView
-from lvmtui.widgets.cells import FAINT
 from lvmtui.widgets.checkpoints_table import CheckpointsTable
 from lvmtui.widgets.curve_grid import CurveGrid
 from lvmtui.widgets.epochs_table import EpochsTable
@@ -28,7 +28,6 @@ from lvmtui.widgets.evaluation_view import EvaluationView
 from lvmtui.widgets.events_table import EventsTable
 from lvmtui.widgets.hit_chart import why_empty
 from lvmtui.widgets.log_view import LogLines, LogView
-from lvmtui.widgets.pane_tabs import PaneTabs
 from lvmtui.widgets.recipe_view import RecipeView
 from lvmtui.widgets.run_header import RunHeader
 from lvmtui.widgets.slices_table import SlicesTable
@@ -65,23 +64,7 @@ HINTS = {
 """What is said under some tabs."""
 
 
-class RunTabs(PaneTabs):
-    """The names of the tabs."""
-
-    def labels(self) -> list[Content]:
-        gap = "  " if sum(len(name) + 3 for name in self.names) <= self.content_size.width else ""
-        return [
-            Content.styled(f"▸{name}{gap}", "bold $primary")
-            if index == self.chosen
-            else Content(f" {name}{gap}")
-            for index, name in enumerate(self.names)
-        ]
-
-    def hint(self) -> Content:
-        return Content.styled("  [ ] other tab", FAINT)
-
-
-class RunScreen(LvmScreen):
+class RunScreen(TabbedScreen):
     """The run that was opened. Only the tab in front is kept up to date."""
 
     DEFAULT_CSS = """
@@ -91,6 +74,7 @@ class RunScreen(LvmScreen):
         & #curve-status, & .hint { height: 1; padding: 0 1; color: $text-muted; }
     }
     """
+    TAB_IDS = tuple(TABS)
     BINDINGS: ClassVar[list[BindingType]] = [
         *commands.bindings("charts", "tabs"),
         *(binding for binding in commands.bindings("leaderboard") if binding.id == "export"),
@@ -99,7 +83,7 @@ class RunScreen(LvmScreen):
     def compose(self) -> ComposeResult:
         yield StatusBar().data_bind(LvmScreen.snapshot)
         yield RunHeader().data_bind(LvmScreen.snapshot, focused=LvmScreen.focused_run)
-        yield RunTabs([name for name, _ in TABS.values()])
+        yield ScreenTabs([name for name, _ in TABS.values()])
         with ContentSwitcher(initial="empty"):
             yield Static("", id="empty", markup=False)
             with Vertical(id="curves"):
@@ -112,41 +96,14 @@ class RunScreen(LvmScreen):
                         yield Static(Content(HINTS[name]), classes="hint")
         yield from super().compose()
 
-    def on_mount(self) -> None:
-        self._update()
-
-    @property
-    def tab(self) -> str:
-        """Id of the tab that was chosen."""
-        return list(TABS)[self.query_one(RunTabs).chosen]
-
     @property
     def detail(self) -> RunDetail | None:
         """What was read of the run, if it is read already."""
         return self.snapshot.details.get(self.focused_run or 0) if self.snapshot else None
 
-    def watch_snapshot(self) -> None:
-        """Show what is new."""
-        self._update()
-
     def watch_focused_run(self) -> None:
         """Show another run."""
         self._update()
-
-    @on(PaneTabs.Chosen)
-    def show_tab(self, message: PaneTabs.Chosen) -> None:
-        """Show the tab that was chosen, and give it the keys."""
-        message.stop()
-        self._update()
-        self._focus_tab()
-
-    def action_next_tab(self) -> None:
-        """Choose the tab to the right."""
-        self.query_one(RunTabs).move(1)
-
-    def action_previous_tab(self) -> None:
-        """Choose the tab to the left."""
-        self.query_one(RunTabs).move(-1)
 
     def _update(self) -> None:
         if not self.is_mounted:

@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from lvmtui.audit_view import LAG_CURVE, lag_curves
 from lvmtui.figure import Axes, same_text
-from lvmtui.findings import Finding
+from lvmtui.findings import Finding, counted_by_severity
 from lvmtui.format import ascii_text, counted, plain, wrap
 from lvmtui.snapshot import RunDetail, RunView, Snapshot
 from lvmtui.store.records import Severity
@@ -26,10 +26,7 @@ _INDENT = 4
 
 def headline(wrong: Sequence[Finding], passed: int, *, audited: bool) -> str:
     """The outcome in a line."""
-    errors = sum(finding.severity is Severity.ERROR for finding in wrong)
-    parts = [counted(errors, "error")] if errors else []
-    parts += [counted(len(wrong) - errors, "warning")] if len(wrong) > errors else []
-    said = " and ".join(parts) or "nothing wrong was found"
+    said = " and ".join(counted_by_severity(wrong)) or "nothing wrong was found"
     if not audited:
         return f"{said}; the data were not audited yet (`lvmtui audit DATA`)"
     return f"{said}; {counted(passed, 'check')} of the data passed"

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from lvmtui.figure import Curve, Level
 from lvmtui.format import plain
-from lvmtui.leaderboard.ranking import one_of_each
+from lvmtui.leaderboard.verdicts import one_of_each
 from lvmtui.snapshot import RunDetail, RunView, Snapshot
 from lvmtui.widgets.curve_grid import CurveGrid
-from lvmtui.widgets.curve_pane import CHARTS, Chart, CurvePane, RunCurves
+from lvmtui.widgets.curve_pane import CHARTS, Chart, RunCurves
 from lvmtui.widgets.look import chart_look
 
 TITLES: Mapping[str, str] = {
@@ -65,23 +65,7 @@ class OverlayGrid(CurveGrid):
         self._view, self._detail = self._runs[0]
         self._snapshot = snapshot
         self._curves_of = {view.run.id: self._curves_of.get(view.run.id, RunCurves()) for view in views}
-        charts = overlays_of(key for _, detail in self._runs for key in detail.series)
-        if [pane.chart for pane in self.panes] != charts:
-            self._mount(charts)
-        self._draw()
-
-    def _mount(self, charts: Sequence[Chart]) -> None:
-        kept = {pane.chart: pane for pane in self.panes}
-        for chart, pane in kept.items():
-            if chart not in charts:
-                pane.remove()
-        before: CurvePane | None = None
-        for chart in charts:
-            found = kept.get(chart) or CurvePane(chart)
-            if chart not in kept:
-                self.mount(found, after=before) if before else self.mount(found, before=0)
-            before = found
-        self.call_after_refresh(self._arrange)
+        self._show_charts(overlays_of(key for _, detail in self._runs for key in detail.series))
 
     def _curves(self, chart: Chart, view: RunView, detail: RunDetail) -> list[Curve]:  # noqa: ARG002
         look = chart_look(self)

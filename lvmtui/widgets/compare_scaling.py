@@ -13,7 +13,8 @@ from textual.widgets import Static
 
 from lvmtui.figure import Axes, Curve
 from lvmtui.format import MISSING, counted, percent, plain, signed, thousands
-from lvmtui.leaderboard.ranking import difference, strongest
+from lvmtui.leaderboard.protocols import difference
+from lvmtui.leaderboard.verdicts import strongest
 from lvmtui.snapshot import RunView, Snapshot
 from lvmtui.store.records import Evaluation, Interval
 from lvmtui.widgets.cells import MUTED, with_interval

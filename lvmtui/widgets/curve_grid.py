@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from textual.containers import VerticalScroll
@@ -14,7 +15,7 @@ from lvmtui import commands
 from lvmtui.config import ViewOptions
 from lvmtui.figure import Axes, Curve, Level
 from lvmtui.format import duration, plain, thousands
-from lvmtui.leaderboard.ranking import one_of_each
+from lvmtui.leaderboard.verdicts import one_of_each
 from lvmtui.snapshot import RunDetail, RunView, Snapshot
 from lvmtui.widgets.cells import FAINT
 from lvmtui.widgets.curve_pane import Chart, CurvePane, RunCurves, charts_of
@@ -83,7 +84,10 @@ class CurveGrid(VerticalScroll):
     def show_run(self, view: RunView, detail: RunDetail, snapshot: Snapshot) -> None:
         """Show the curves of this run."""
         self._view, self._detail, self._snapshot = view, detail, snapshot
-        charts = charts_of(detail.series)
+        self._show_charts(charts_of(detail.series))
+
+    def _show_charts(self, charts: Sequence[Chart]) -> None:
+        """Have a pane for each of these charts, in their order, and draw."""
         panes = self.panes
         if [pane.chart for pane in panes] != charts:
             kept = {pane.chart: pane for pane in panes}

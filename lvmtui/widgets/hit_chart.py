@@ -8,7 +8,7 @@ from rich.text import Text
 
 from lvmtui import format as fmt
 from lvmtui.figure import Axes, Curve, Level
-from lvmtui.leaderboard.ranking import one_of_each
+from lvmtui.leaderboard.verdicts import one_of_each
 from lvmtui.snapshot import RunView, Snapshot, State
 from lvmtui.widgets import curves
 from lvmtui.widgets.look import chart_look

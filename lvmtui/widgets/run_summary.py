@@ -10,6 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from lvmtui import format as fmt
+from lvmtui.findings import counted_by_severity
 from lvmtui.leaderboard.verdicts import Verdict, worth
 from lvmtui.snapshot import GLYPHS, RunView, State
 from lvmtui.store.records import Evaluation, Interval, Run, Severity, Versus
@@ -195,12 +196,10 @@ def audit_badge(view: RunView, width: int, colours: Ink) -> Text | None:
     found = view.findings
     if not found:
         return Text(fmt.fit("✔ audit: nothing wrong", width), colours.success) if view.best else None
-    errors = sum(finding.severity is Severity.ERROR for finding in found)
-    counts = [fmt.counted(errors, "error")] if errors else []
-    counts += [fmt.counted(len(found) - errors, "warning")] if len(found) > errors else []
     names = fmt.joined([fmt.plain(finding.check) for finding in found], max(0, width - 4), ", ")
-    said = f"{found[0].glyph} audit: {', '.join(counts)}: {names}"
-    return Text(fmt.fit(said, width), colours.error if errors else colours.warning)
+    worst = found[0].severity
+    said = f"{found[0].glyph} audit: {', '.join(counted_by_severity(found))}: {names}"
+    return Text(fmt.fit(said, width), colours.error if worst is Severity.ERROR else colours.warning)
 
 
 def _test(view: RunView, width: int) -> Text | None:
