@@ -61,6 +61,11 @@ class NextVectorModel(nn.Module):
         prediction, state = self(x.unsqueeze(1), state)
         return prediction.squeeze(1), state
 
+    def auxiliary(self) -> Tensor | None:
+        """What training minimises besides the loss of the predictions, from the last forward: a scalar with
+        gradients, its weight not yet in it. None for a model without."""
+        return None
+
     def diagnostics(self) -> dict[str, float]:
         """What the model's parts do now, by metric key (`composer/mean_lag`, …), seen in the last forward."""
         return self.head.diagnostics()
