@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from engine.data.split import SplitView
-from engine.data.vectors import VectorSet, document_starts, open_vectors
+from engine.data.vectors import VectorSet, open_vectors
 from engine.evaluate import Judge
+from lvmtui.splits import document_starts
 
 DOCUMENTS = 100
 """With queries; every other vector stands alone."""

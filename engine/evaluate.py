@@ -11,10 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.data.split import Blocks, SplitView
+from engine.data.split import SplitView
 from engine.data.vectors import VectorSet
 from engine.protocol import (
-    LEAST_CANDIDATES,
     NEAR_DUPLICATE,
     Positions,
     Queries,
@@ -26,6 +25,7 @@ from engine.ranks import Pairs, exact_cosines, gather, near_duplicates, rank, un
 from engine.selfcheck import SelfCheck
 from lvmtui import stats
 from lvmtui.errors import DataError
+from lvmtui.splits import LEAST_CANDIDATES, Blocks, no_documents
 from lvmtui.store.records import Evaluation, Interval, Protocol
 
 CHECKED = 64
@@ -88,7 +88,7 @@ class Judge:
             TrainingError: a self-check failed.
         """
         if within_document and not data.has_documents:
-            raise no_documents(data)
+            raise no_documents(data.path)
         split = splits[split_name]
         asked = select_queries(split)
         spec = protocol_spec(
@@ -363,14 +363,6 @@ class _Bounds:
     method: str
     details: Mapping[str, Any]
     """The interval of the MRR, where there is one."""
-
-
-def no_documents(data: VectorSet) -> DataError:
-    """The refusal to keep contexts inside documents that are not known."""
-    return DataError(
-        f"contexts cannot be kept inside documents: {data.path} does not say where documents begin",
-        "Set data.within_document = false, or add documents.npy with a document id for each vector.",
-    )
 
 
 def _check_distinct(split: SplitView, asked: Queries, copies: Positions) -> None:

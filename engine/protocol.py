@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.split import Blocks, SplitView
+from engine.data.split import SplitView
 from lvmtui.errors import DataError
+from lvmtui.splits import LEAST_CANDIDATES, Blocks
 
 NAME = "doc-v1"
 VERSION = 1
@@ -28,8 +29,6 @@ NEAR_DUPLICATE = 0.98
 """Cosine above which a vector counts as the target."""
 FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 """Shares of the documents."""
-LEAST_CANDIDATES = 10
-"""Fewer than that, and Hit@10 is 1 whatever is predicted."""
 
 Positions = NDArray[np.int64]
 

@@ -7,13 +7,13 @@ from typing import Protocol
 import torch
 
 from engine import windowed
-from engine.data.split import Blocks, SplitView, split_documents
+from engine.data.split import SplitView, split_documents
 from engine.data.vectors import VectorSet
 from engine.data.windows import Windows
-from engine.evaluate import Judge, no_documents
+from engine.evaluate import Judge
 from engine.windowed import RandomWindows
-from lvmtui.errors import DataError
 from lvmtui.recipe import Recipe
+from lvmtui.splits import Blocks, no_documents
 
 
 class Task(Protocol):
@@ -96,12 +96,5 @@ def task_of(recipe: Recipe, data: VectorSet) -> Task:
 def _check_stream(recipe: Recipe, data: VectorSet) -> None:
     """What data without documents cannot give."""
     if recipe.data.within_document:
-        raise no_documents(data)
-    gap = Blocks.of(len(data)).gap
-    if recipe.data.context > gap:
-        raise DataError(
-            f"a context of {recipe.data.context} is longer than the gap of {gap} vectors between the splits "
-            f"of {data.path}, which has no documents",
-            f"The largest possible context is {gap}: a tenth of the stream at most goes into the two gaps. "
-            "With documents.npy there is no such limit.",
-        )
+        raise no_documents(data.path)
+    Blocks.of(len(data)).check_context(data.path, recipe.data.context)

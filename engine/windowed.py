@@ -15,19 +15,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.data.split import SPLITS, Blocks, SplitView, stretches
+from engine.data.split import SplitView, stretches
 from engine.data.vectors import VectorSet
 from engine.data.windows import ListedWindows
 from engine.evaluate import Judge
-from engine.protocol import LEAST_CANDIDATES, NEAR_DUPLICATE, Positions, Queries
+from engine.protocol import NEAR_DUPLICATE, Positions, Queries
 from engine.ranks import near_duplicates
-from lvmtui.errors import DataError
+from lvmtui.splits import SPLITS, Blocks, random_window_counts, window_stride
 
 NAME = "window-v0"
 VERSION = 1
-_TEST_SHARE = 0.1
-_TRAIN_SHARE = 0.9
-"""Of what is not test."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,14 +51,11 @@ class RandomWindows:
         Raises:
             DataError: there are too few windows to have a pool.
         """
-        stride = stride or max(1, context // 2)
-        starts = np.arange(0, len(data) - context, stride)
-        shuffled = np.random.default_rng(seed).permutation(starts)
-        test = int(_TEST_SHARE * len(starts))
-        train = int(_TRAIN_SHARE * (len(starts) - test))
+        stride = window_stride(context, stride)
+        counts = random_window_counts(data.path, len(data), context=context, stride=stride)
+        train, test = counts["train"], counts["test"]
+        shuffled = np.random.default_rng(seed).permutation(np.arange(0, len(data) - context, stride))
         parts = {"train": shuffled[:train], "validation": shuffled[train:-test], "test": shuffled[-test:]}
-        if test < LEAST_CANDIDATES or len(parts["validation"]) < LEAST_CANDIDATES:
-            raise _too_few_windows(data, context, stride, len(starts))
         return cls(data, context, stride, seed, {name: np.sort(parts[name]) for name in SPLITS})
 
     @cached_property
@@ -180,31 +174,3 @@ def _queries(positions: Positions, stream: SplitView) -> Queries:
     start = stream.document_start[positions]
     documents, groups = np.unique(start, return_inverse=True)
     return Queries(positions, start, groups.astype(np.int64), len(documents))
-
-
-def _too_few_windows(data: VectorSet, context: int, stride: int, windows: int) -> DataError:
-    needed = _fewest_windows()
-    starts = len(data) - context
-    largest = (starts - 1) // (needed - 1)
-    hint = f"A smaller stride gives more windows: data.stride = {largest}, at most. Or take more text."
-    if largest < 1:
-        hint = f"The largest possible context is {len(data) - needed}, with data.stride = 1."
-    if len(data) <= needed:
-        hint = "Take more text."
-    count = "1 window" if windows == 1 else f"{windows} windows"
-    return DataError(
-        f"{NAME} lays {count} of {context} + 1 vectors, {stride} apart, over the {len(data)} vectors of "
-        f"{data.path}; {needed} are needed, so that {LEAST_CANDIDATES} targets make a pool",
-        hint,
-    )
-
-
-def _fewest_windows() -> int:
-    """Windows that leave enough for validation and test."""
-    n = LEAST_CANDIDATES
-    while True:
-        test = int(_TEST_SHARE * n)
-        rest = n - test
-        if min(test, rest - int(_TRAIN_SHARE * rest)) >= LEAST_CANDIDATES:
-            return n
-        n += 1

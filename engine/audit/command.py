@@ -15,9 +15,10 @@ from engine.data.command import guarded
 from engine.data.locate import DEMO, resolve_data
 from engine.data.progress import Progress, terminal_progress
 from engine.data.split import split_documents
-from engine.data.vectors import VectorSet, document_starts
+from engine.data.vectors import VectorSet
 from lvmtui.errors import DataError
 from lvmtui.findings import Finding, worst_first
+from lvmtui.splits import document_starts
 
 
 def main(argv: list[str]) -> int:

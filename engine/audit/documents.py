@@ -9,9 +9,9 @@ from engine.audit.duplicates import HELD_OUT
 from engine.audit.scan import Floats, Rows, spaced, unit
 from engine.audit.words import counted, number, share
 from engine.data.split import SplitView
-from engine.data.vectors import document_starts
-from engine.protocol import LEAST_CANDIDATES, NEAR_DUPLICATE
+from engine.protocol import NEAR_DUPLICATE
 from lvmtui.findings import Finding
+from lvmtui.splits import LEAST_CANDIDATES, document_starts
 from lvmtui.store.records import Severity
 
 UNASKED = 0.2

@@ -12,8 +12,8 @@ from engine.audit.scan import Floats, Rows, unit
 from engine.audit.words import cosine, number, share
 from engine.data.progress import Progress
 from engine.data.split import SplitView
-from engine.data.vectors import document_starts
 from lvmtui.findings import Finding
+from lvmtui.splits import document_starts
 from lvmtui.store.records import Severity
 
 LAGS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50, 70, 100, 150, 200, 300, 400, 500, 700, 1000, 1500, 2000)

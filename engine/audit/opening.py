@@ -9,9 +9,10 @@ from engine.audit.words import counted, number, rows, share
 from engine.data.check import ZERO_LENGTH
 from engine.data.npy import ArrayFile
 from engine.data.progress import Progress
-from engine.data.vectors import DOCUMENTS, VECTORS, document_starts
+from engine.data.vectors import DOCUMENTS, VECTORS
 from lvmtui.errors import DataError
 from lvmtui.findings import Finding
+from lvmtui.splits import document_starts
 from lvmtui.store.records import Severity
 
 KEPT_ROWS = 1000

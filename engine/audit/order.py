@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from engine.audit.scan import unit
 from engine.audit.words import cosine, number
 from engine.data.split import SplitView
-from engine.data.vectors import document_starts
 from lvmtui.findings import Finding
+from lvmtui.splits import document_starts
 from lvmtui.store.records import Severity
 
 ORDER_VECTORS = 8192

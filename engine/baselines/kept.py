@@ -99,8 +99,9 @@ def rivals_among(baselines: Sequence[Evaluation]) -> list[Evaluation]:
 def _keep_facts(judge: Judge, splits: Mapping[str, SplitView], call: Call) -> None:
     """Store what is known of the protocol's queries, where the store does not have it. Given lanes are no
     part of the data's fingerprint: they may have been changed, added or removed since."""
+    from engine.data.vectors import LANES
     from engine.facts import query_facts
-    from engine.lanes import GIVEN, LANES
+    from engine.lanes import GIVEN
 
     protocol_id = judge.protocol.id
     known = call(lambda writer: Reader(writer.database).query_facts(protocol_id))

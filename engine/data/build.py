@@ -5,23 +5,23 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from engine.data.check import CHECK
 from engine.data.chunking import MIN_TOKENS, TARGET_TOKENS, chunk, clean
 from engine.data.encode import Encoder, encode_blocks
 from engine.data.files import folder_beside, move_into_place, replace_folder
+from engine.data.npy import header
 from engine.data.progress import Progress
 from engine.data.sources import Document
-from engine.data.vectors import DOCUMENTS, META, MIN_DOCUMENTS, TEXTS, VECTORS, VectorSet, open_vectors
+from engine.data.vectors import DOCUMENTS, META, TEXTS, VECTORS, VectorSet, open_vectors
 from lvmtui import __version__
 from lvmtui.errors import DataError
+from lvmtui.splits import MIN_DOCUMENTS
 
 Dtype = Literal["float16", "float32"]
 _OWN_FILES = {VECTORS, DOCUMENTS, TEXTS, META, CHECK}
@@ -185,7 +185,7 @@ def _write_set(folder: Path, chunked: Chunked, encoder: Encoder, dtype: Dtype, p
         for block, usable in encode_blocks(encoder, chunked.texts, progress):
             if not done:
                 dim = block.shape[1]
-                vectors.write(_header(len(documents), dim, dtype))
+                vectors.write(header(len(documents), dim, dtype))
             vectors.write(block.astype(dtype).tobytes())
             kept[done : done + len(usable)] = usable
             packed.writelines(_lines(chunked, done + np.flatnonzero(usable)))
@@ -193,16 +193,9 @@ def _write_set(folder: Path, chunked: Chunked, encoder: Encoder, dtype: Dtype, p
         chunked.drop("without a known word", int(np.count_nonzero(~kept)))
         # numpy pads headers so that the number of rows can be changed in place.
         vectors.seek(0)
-        vectors.write(_header(int(np.count_nonzero(kept)), dim, dtype))
+        vectors.write(header(int(np.count_nonzero(kept)), dim, dtype))
     np.save(folder / DOCUMENTS, documents[kept], allow_pickle=False)
     return len(np.unique(documents[kept]))
-
-
-def _header(rows: int, dim: int, dtype: Dtype) -> bytes:
-    buffer = BytesIO()
-    descr = np.dtype(dtype).newbyteorder("<").str
-    npy_format.write_array_header_1_0(buffer, {"descr": descr, "fortran_order": False, "shape": (rows, dim)})
-    return buffer.getvalue()
 
 
 def _lines(chunked: Chunked, rows: Sequence[int] | NDArray[np.intp]) -> Iterator[bytes]:

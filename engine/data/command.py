@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lvmtui data", description="Make vector sets out of text, and look at them."
     )
-    subcommands = parser.add_subparsers(required=True, metavar="build|info|demo")
+    subcommands = parser.add_subparsers(required=True, metavar="build|merge|info|demo")
     build = subcommands.add_parser(
         "build",
         help="text files -> chunks of about 20 words -> vectors",
@@ -81,6 +81,16 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--force", action="store_true", help="replace the vector set that is at DIR")
     build.add_argument("--json", action="store_true", help="print the result as JSON")
     build.set_defaults(action=_build)
+    merge = subcommands.add_parser(
+        "merge",
+        help="several vector sets as one",
+        description="Put the vectors of several sets of the same encoder behind one another as a new set. "
+        "Documents are numbered anew; lanes, texts and titles are kept where all sets have them.",
+    )
+    merge.add_argument("paths", nargs="+", type=Path, metavar="DIR", help="folders of vector sets, in order")
+    merge.add_argument("--out", "-o", required=True, type=Path, metavar="DIR", help="folder to make")
+    merge.add_argument("--json", action="store_true", help="print the result as JSON")
+    merge.set_defaults(action=_merge)
     info = subcommands.add_parser(
         "info",
         help="size, documents, norms, order, duplicates, splits",
@@ -142,16 +152,46 @@ def _build(arguments: argparse.Namespace) -> None:
     if arguments.json:
         write_json(result)
         return
-    lines = [
-        f"{data.path}: {_number(len(data))} vectors of {data.dim} numbers, {_number(documents)} documents, "
-        f"fingerprint {data.fingerprint}"
-    ]
+    lines = [_summary(data)]
     if built.dropped:
         lines.append(f"left out: {_counts(built.dropped)}")
     if sources.skipped:
         lines.append(f"files skipped: {_counts(sources.skipped)}")
     lines += built.notices
     write_lines([*lines, *finding_lines(wrong)])
+
+
+def _merge(arguments: argparse.Namespace) -> None:
+    from engine.data.merge import merge_sets
+
+    with terminal_progress() as progress:
+        merged = merge_sets(arguments.paths, arguments.out, progress)
+        data = merged.data
+        wrong = [finding for finding in _audited(data, progress) if not finding.passed]
+    if arguments.json:
+        write_json(
+            {
+                "path": str(data.path),
+                "vectors": len(data),
+                "dim": data.dim,
+                "dtype": str(data.vectors.dtype),
+                "documents": len(set(data.documents.tolist())),
+                "fingerprint": data.fingerprint,
+                "repeated_documents": merged.repeated,
+                "notices": merged.notices,
+                "findings": [finding.record() for finding in wrong],
+            }
+        )
+        return
+    write_lines([_summary(data), *merged.notices, *finding_lines(wrong)])
+
+
+def _summary(data: VectorSet) -> str:
+    documents = len(set(data.documents.tolist()))
+    return (
+        f"{data.path}: {_number(len(data))} vectors of {data.dim} numbers, {_number(documents)} documents, "
+        f"fingerprint {data.fingerprint}"
+    )
 
 
 def _audited(data: VectorSet, progress: Progress) -> tuple[Finding, ...]:

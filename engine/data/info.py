@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from engine.data.hashes import vector_hashes
 from engine.data.npy import ArrayFile
 from engine.data.progress import Progress
-from engine.data.split import Blocks, split_documents
-from engine.data.vectors import TEXTS, VECTORS, VectorSet, document_starts
+from engine.data.split import split_documents
+from engine.data.vectors import TEXTS, VECTORS, VectorSet
+from lvmtui.splits import Blocks, document_starts
 
 PAIRS = 20_000
 """Pairs that a mean cosine is taken over, at most."""

@@ -1,12 +1,14 @@
 """`.npy` files from anywhere: the header is read and compared with the file before anything is mapped."""
 
 import math
+import mmap
 import os
 import stat
 import tokenize
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -122,6 +124,24 @@ class ArrayFile:
             return np.memmap(self.path, self.dtype, "r", self.offset, self.shape, order)  # type: ignore[call-overload,no-any-return]
         except (OSError, ValueError) as error:
             raise DataError(f"cannot map {self.path}: {error}") from error
+
+
+def let_go(array: NDArray[np.generic]) -> None:
+    """Take the pages of a mapped array out of the process's resident set; they stay in the system's cache,
+    and come back when they are read. Nothing for an array that is not mapped."""
+    mapped = getattr(array, "_mmap", None)
+    # Not on Windows.
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def header(rows: int, dim: int, dtype: str) -> bytes:
+    """The header of an array (rows, dim) that is written piece by piece; padded by numpy, so that the number
+    of rows can be changed in place."""
+    buffer = BytesIO()
+    descr = np.dtype(dtype).newbyteorder("<").str
+    npy_format.write_array_header_1_0(buffer, {"descr": descr, "fortran_order": False, "shape": (rows, dim)})
+    return buffer.getvalue()
 
 
 def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:

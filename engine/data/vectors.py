@@ -19,15 +19,15 @@ from engine.data.chunking import clean
 from engine.data.npy import ArrayFile
 from engine.data.progress import Progress, silent
 from lvmtui.errors import DataError
+from lvmtui.splits import MIN_DOCUMENTS, document_starts
 
 VECTORS = "vectors.npy"
 DOCUMENTS = "documents.npy"
 TEXTS = "texts.jsonl.gz"
 META = "meta.json"
+LANES = "lanes.npy"
 
-MIN_DOCUMENTS = 3
-"""One each for train, validation and test."""
-_TEXTS_LIMIT = 2 << 30
+TEXTS_LIMIT = 2 << 30
 """Bytes of unpacked texts at most: a few kilobytes can unpack to anything."""
 _META_LIMIT = 64 << 20
 
@@ -80,11 +80,11 @@ class VectorSet:
         place = self.path / TEXTS
         try:
             with gzip.open(place) as file:
-                content = file.read(_TEXTS_LIMIT + 1)
+                content = file.read(TEXTS_LIMIT + 1)
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"cannot read {place}: {error}", _REBUILD) from error
-        if len(content) > _TEXTS_LIMIT:
-            raise DataError(f"{place} unpacks to more than {_TEXTS_LIMIT >> 30} GiB", "Remove it.")
+        if len(content) > TEXTS_LIMIT:
+            raise DataError(f"{place} unpacks to more than {TEXTS_LIMIT >> 30} GiB", "Remove it.")
         ends = np.flatnonzero(np.frombuffer(content, np.uint8) == ord("\n")) + 1
         starts = np.concatenate([[0], ends]).astype(np.int64)
         if starts[-1] < len(content):
@@ -105,11 +105,6 @@ class VectorSet:
 
 
 _REBUILD = "Make the set again with `lvmtui data build`."
-
-
-def document_starts(documents: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(N,) document of each vector -> (documents,) row at which each document begins, ascending."""
-    return np.flatnonzero(np.concatenate([[True], documents[1:] != documents[:-1]]))
 
 
 def open_vectors(path: Path, progress: Progress = silent) -> VectorSet:

@@ -4,8 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.split import SplitView
-from engine.data.vectors import document_starts
-from lvmtui.errors import DataError
+from lvmtui.splits import document_starts, too_short, window_stride, windows_of_a_pass
 
 
 class Windows:
@@ -41,13 +40,14 @@ class Windows:
         """
         self._split = split
         self._context = context
-        self._stride = stride or max(1, context // 2)
+        self._stride = window_stride(context, stride)
         self._per_epoch = per_epoch
         self._seed = seed
         starts = document_starts(split.document) if within_document else np.zeros(1, np.int64)
         choices = np.diff(starts, append=len(split)) - context
         if choices.max() < 1:
-            raise _too_short(split, context, int(choices.max()) + context - 1, within_document)
+            largest = int(choices.max()) + context - 1
+            raise too_short(split.name, context, largest, within_document=within_document)
         fits = choices > 0
         self._starts: NDArray[np.int64] = starts[fits]
         """Where each stretch that windows may not leave begins."""
@@ -79,7 +79,7 @@ class Windows:
         return starts
 
     def _windows_of_a_pass(self) -> NDArray[np.int64]:
-        return np.maximum(1, self._choices // self._stride)
+        return windows_of_a_pass(self._choices, self._stride)
 
     def _crops(self, random: np.random.Generator, count: int) -> NDArray[np.int64]:
         ends = np.cumsum(self._choices)
@@ -89,10 +89,22 @@ class Windows:
 
     def batch(self, starts: NDArray[np.int64]) -> NDArray[np.float32]:
         """The windows at B starts as float32 (B, context + 1, D): inputs `[:, :-1]`, targets `[:, 1:]`."""
-        positions = starts[:, None] + np.arange(self._context + 1)
-        rows = self._split.rows[positions]
-        windows: NDArray[np.float32] = self._split.data.vectors[rows].astype(np.float32, copy=False)
-        return windows
+        return self.read(self.rows(starts))
+
+    def rows(self, starts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows (B, context + 1) of the data that the windows at B starts hold."""
+        rows: NDArray[np.int64] = self._split.rows[starts[:, None] + np.arange(self._context + 1)]
+        return rows
+
+    def documents(self, starts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The document (B, context + 1) of each vector of the windows at B starts."""
+        found: NDArray[np.int64] = self._split.document[starts[:, None] + np.arange(self._context + 1)]
+        return found
+
+    def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The vectors of some rows of the data as float32 (…, D): a copy of just those."""
+        vectors: NDArray[np.float32] = self._split.data.vectors[rows].astype(np.float32, copy=False)
+        return vectors
 
 
 class ListedWindows(Windows):
@@ -120,13 +132,3 @@ class ListedWindows(Windows):
         self._seed = seed
         self._starts = starts
         self._choices = np.ones(len(starts), np.int64)
-
-
-def _too_short(split: SplitView, context: int, largest: int, within_document: bool) -> DataError:
-    what = f"each document of the {split.name} split" if within_document else f"the {split.name} split"
-    has = f"at most {largest + 1}" if within_document else str(largest + 1)
-    hint = f"The largest possible context is {largest}." if largest > 0 else "Add more text."
-    return DataError(
-        f"a context of {context} needs {context + 1} vectors in a row; {what} has {has}",
-        f"{hint}{' Or set data.within_document = false.' if within_document else ''}",
-    )

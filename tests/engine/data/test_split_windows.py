@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from engine.data.split import MIN_STREAM, SPLITS, Blocks, SplitView, split_documents
+from engine.data.split import SplitView, split_documents
 from engine.data.vectors import VectorSet, open_vectors
 from engine.data.windows import ListedWindows, Windows
 from lvmtui.errors import DataError
+from lvmtui.splits import MIN_STREAM, SPLITS, Blocks
 
 MakeSet = Callable[..., Path]
 Lengths = list[int]

@@ -19,9 +19,9 @@ from engine.data.check import CHECK
 from engine.data.info import describe
 from engine.data.npy import ArrayFile
 from engine.data.progress import silent
-from engine.data.split import SPLITS
 from engine.data.vectors import open_vectors
 from lvmtui.errors import DataError
+from lvmtui.splits import SPLITS
 
 MakeSet = Callable[..., Path]
 

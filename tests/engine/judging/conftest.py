@@ -9,8 +9,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from engine.data.split import SplitView, split_documents
-from engine.data.vectors import VectorSet, document_starts, open_vectors
+from engine.data.vectors import VectorSet, open_vectors
 from engine.evaluate import Judge
+from lvmtui.splits import document_starts
 
 CPU = torch.device("cpu")
 

@@ -4,9 +4,9 @@ import re
 import numpy as np
 import pytest
 
-from engine.data.split import Blocks
 from engine.protocol import FRACTIONS, protocol_id, protocol_spec, select_queries
 from lvmtui.errors import DataError
+from lvmtui.splits import Blocks
 
 SPEC = {
     "data_fingerprint": "0123456789abcdef",

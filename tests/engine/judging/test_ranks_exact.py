@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from engine import ranks
 from engine.data.split import SplitView
-from engine.data.vectors import VectorSet, document_starts
+from engine.data.vectors import VectorSet
 from engine.protocol import Queries, select_queries
 from engine.ranking import comparing, margins, pairs
 from engine.ranks import near_duplicates, rank
+from lvmtui.splits import document_starts
 
 CPU = torch.device("cpu")
 Array = NDArray[np.float64]

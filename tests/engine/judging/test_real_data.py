@@ -9,11 +9,12 @@ import torch
 
 from engine.baselines import check_copy_last, compute_baselines
 from engine.data.split import SplitView, split_documents
-from engine.data.vectors import document_starts, open_vectors
+from engine.data.vectors import open_vectors
 from engine.evaluate import Judge
 from engine.protocol import select_queries
 from engine.ranks import near_duplicates, rank
 from lvmtui import stats
+from lvmtui.splits import document_starts
 
 CPU = torch.device("cpu")
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from engine.data.split import Blocks
 from engine.data.vectors import open_vectors
 from engine.predict import predict_queries
 from engine.task import task_of
 from lvmtui import stats
 from lvmtui.errors import DataError
 from lvmtui.recipe import build
+from lvmtui.splits import Blocks
 
 CPU = torch.device("cpu")
 

@@ -52,6 +52,8 @@ def test_the_first_projects_numbers_of_windows_come_out():
     """1 273 windows of 1000 + 1: 1 031 to train on, 115 to validate on, 127 to test on."""
 
     class Stream:
+        path = "stream"
+
         def __len__(self):
             return 1273 * 500 + 1000
 
