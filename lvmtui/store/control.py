@@ -3,7 +3,7 @@
 import getpass
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, insert, select, update
@@ -12,6 +12,7 @@ from lvmtui.errors import CheckpointError, IllegalTransition
 from lvmtui.store import runs, tables
 from lvmtui.store.convert import event_columns, jsonable, to_checkpoint
 from lvmtui.store.database import Database
+from lvmtui.store.groups import group_tag
 from lvmtui.store.lifecycle import ACTIVE, Result, Status, can_resume, can_stop
 from lvmtui.store.records import Checkpoint, ControlKind, Event, NewRun, Promotion, Run, Severity
 
@@ -45,7 +46,19 @@ class Controller:
 
     def create_run(self, new: NewRun) -> Run:
         """Add a queued run; its folder is named after its id."""
-        now = time.time()
+        with self.database.write() as connection:
+            return self._create(connection, new)
+
+    def create_group(self, news: Sequence[NewRun], label: str) -> list[Run]:
+        """Add queued runs that share a tag (`lvmtui.store.groups`), all of them or none."""
+        with self.database.write() as connection:
+            made = [self._create(connection, new) for new in news]
+            tag = group_tag(label, made[0].id)
+            for run in made:
+                runs.change(connection, run.id, tags=f"{run.tags}, {tag}" if run.tags else tag)
+            return [runs.get(connection, run.id) for run in made]
+
+    def _create(self, connection: Connection, new: NewRun) -> Run:
         values = {
             "phase": new.phase,
             "status": Status.QUEUED.value,
@@ -63,7 +76,7 @@ class Controller:
             "note": new.note,
             "tags": new.tags,
             "folder": "",
-            "created": now,
+            "created": time.time(),
             "versions": {},
             "active_seconds": 0.0,
             "attempt": 0,
@@ -71,21 +84,22 @@ class Controller:
             "step": 0,
             "steps": 0,
             "patience_used": 0,
+            "revision": runs.next_revision(connection),
         }
-        with self.database.write() as connection:
-            values["revision"] = runs.next_revision(connection)
-            result = connection.execute(insert(runs.RUN).values(**values))
-            run_id = _inserted_id(result)
-            runs.change(connection, run_id, folder=f"runs/{run_id}")
-            run = runs.get(connection, run_id)
-            self._event(connection, run_id, "launched", f"{run.name} queued by {requester()}")
-            return run
+        run_id = _inserted_id(connection.execute(insert(runs.RUN).values(**values)))
+        runs.change(connection, run_id, folder=f"runs/{run_id}")
+        run = runs.get(connection, run_id)
+        self._event(connection, run_id, "launched", f"{run.name} queued by {requester()}")
+        return run
 
     def spawned(self, run_id: int, *, pid: int, process_started: float, host: str) -> None:
-        """Record the process that was started for a queued run, so that its death is noticed."""
+        """Record the process that was started for a queued run, so that its death is noticed.
+
+        Nothing is recorded where another process has claimed the run meanwhile: whichever starts it has it.
+        """
         with self.database.write() as connection:
             run = runs.get(connection, run_id)
-            if run.status is Status.QUEUED:
+            if run.status is Status.QUEUED and run.pid is None:
                 runs.change(
                     connection,
                     run_id,

@@ -16,6 +16,7 @@ from lvmtui.store.records import (
     Evaluation,
     Event,
     Interval,
+    Latency,
     MetricPoint,
     Progress,
     Promotion,
@@ -92,6 +93,24 @@ def evaluation_columns(evaluation: Evaluation, run_id: int | None) -> dict[str, 
     values = {name: value if name == "ranks" else jsonable(value) for name, value in values.items()}
     values["run_id"] = run_id
     return values
+
+
+def to_latency(row: RowMapping) -> Latency:
+    values = dict(row)
+    for hit in _HITS:
+        low, high = values.pop(f"{hit}_change_low"), values.pop(f"{hit}_change_high")
+        values[f"{hit}_change_interval"] = None if low is None or high is None else Interval(low, high)
+    values["versions"] = to_object(values["versions"])
+    return Latency(**values)
+
+
+def latency_columns(latency: Latency, run_id: int) -> dict[str, Any]:
+    values = {name: getattr(latency, name) for name in Latency.__dataclass_fields__ if name != "id"}
+    for hit in _HITS:
+        interval: Interval | None = values.pop(f"{hit}_change_interval")
+        values[f"{hit}_change_low"] = interval.low if interval else None
+        values[f"{hit}_change_high"] = interval.high if interval else None
+    return {name: jsonable(value) for name, value in values.items()} | {"run_id": run_id}
 
 
 def to_checkpoint(row: RowMapping) -> Checkpoint:

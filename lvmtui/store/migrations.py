@@ -31,9 +31,14 @@ def _create_query_facts(connection: Connection) -> None:
     SQLModel.metadata.tables[tables.QueryFactRow.__tablename__].create(connection)
 
 
+def _create_latencies(connection: Connection) -> None:
+    SQLModel.metadata.tables[tables.LatencyRow.__tablename__].create(connection)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "first schema", _create_first_schema),
     Migration(2, "facts about queries", _create_query_facts),
+    Migration(3, "latencies", _create_latencies),
 )
 LATEST = MIGRATIONS[-1].version
 

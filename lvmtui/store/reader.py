@@ -13,6 +13,7 @@ from lvmtui.store.convert import (
     to_device_sample,
     to_evaluation,
     to_event,
+    to_latency,
     to_metric,
     to_promotion,
     to_protocol,
@@ -26,6 +27,7 @@ from lvmtui.store.records import (
     DeviceSample,
     Evaluation,
     Event,
+    Latency,
     MetricPoint,
     Promotion,
     Protocol,
@@ -43,6 +45,7 @@ _EVENT = runs.table(tables.EventRow)
 _SAMPLE = runs.table(tables.DeviceSampleRow)
 _CONTROL = runs.table(tables.ControlRow)
 _PROTOCOL = runs.table(tables.ProtocolRow)
+_LATENCY = runs.table(tables.LatencyRow)
 _FACT = runs.table(tables.QueryFactRow)
 
 
@@ -153,6 +156,13 @@ class Reader:
         """Checkpoints of a run that still have a file, oldest first."""
         query = select(_CHECKPOINT).where(_CHECKPOINT.c.run_id == run_id).order_by(_CHECKPOINT.c.id)
         return self._all(query, to_checkpoint)
+
+    def latencies(self, after: int = 0, run_id: int | None = None) -> list[Latency]:
+        """Measurements with an id above `after`, of all runs or of one, oldest first."""
+        query = select(_LATENCY).where(_LATENCY.c.id > after).order_by(_LATENCY.c.id)
+        if run_id is not None:
+            query = query.where(_LATENCY.c.run_id == run_id)
+        return self._all(query, to_latency)
 
     def promotions(self, after: int = 0) -> list[Promotion]:
         """The log of promotions, oldest first; the last one of an alias is in force."""

@@ -25,6 +25,10 @@ class ControlKind(StrEnum):
     STOP = "stop"
 
 
+GROUP_PREFIX = "group:"
+"""What the tag of runs that were launched together begins with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """A 95 % confidence interval."""
@@ -110,6 +114,12 @@ class Run:
     def name(self) -> str:
         """What people call the run."""
         return f"{self.phase} #{self.id}"
+
+    @property
+    def group(self) -> str | None:
+        """The tag that it shares with the runs it was launched with; None where it was launched alone."""
+        tags = (tag.strip() for tag in self.tags.split(","))
+        return next((tag for tag in tags if tag.startswith(GROUP_PREFIX)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +330,65 @@ class DeviceSample:
     power: float | None = None
     """Watts."""
     run_id: int | None = None
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How long one query takes with one checkpoint: measured on one device in one precision, after one number
+    of vectors. What one bench measured shares its `time`."""
+
+    checkpoint: str
+    """Path of the checkpoint, relative to the store's folder."""
+    epoch: int
+    step: int
+    time: float
+    host: str
+    device: str
+    """`cpu`, `mps`, `cuda:0 NVIDIA H200`."""
+    device_name: str
+    """The processor's model; where there is a GPU, that of the processor beside it."""
+    threads: int
+    """Of torch, on the processor."""
+    precision: str
+    """`fp32`, `bf16`, `fp16` or `int8`."""
+    mode: str
+    """`stream`: one vector is taken up and the best of the pool are found; `encode`: the whole context is
+    computed anew, then the same."""
+    context: int
+    """Vectors before the query; 0 in a refusal."""
+    warmup: int
+    """Queries that were made first, block by block, and do not count."""
+    n: int
+    """Queries that count; 0 in a refusal."""
+    pool: int
+    """Vectors that are searched."""
+    top: int
+    """How many of them are returned."""
+    p50: float | None = None
+    """Seconds; None in a refusal. See `engine.bench.timing` for how noise is kept out."""
+    p95: float | None = None
+    p99: float | None = None
+    load: float | None = None
+    """The machine's load average (1 minute) when the measuring began; None where the system has none."""
+    protocol_id: str = ""
+    judged: int = 0
+    """Queries of the validation split behind Hit@K."""
+    hit1: float | None = None
+    """On the validation split, in this precision."""
+    hit5: float | None = None
+    hit10: float | None = None
+    hit1_change: float | None = None
+    """Hit@K minus that in fp32 over the same queries; None for fp32 itself."""
+    hit5_change: float | None = None
+    hit10_change: float | None = None
+    hit1_change_interval: Interval | None = None
+    hit5_change_interval: Interval | None = None
+    hit10_change_interval: Interval | None = None
+    refused: str = ""
+    """Why this precision is not offered; empty where it is."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    run_id: int = 0
     id: int = 0
 
 

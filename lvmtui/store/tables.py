@@ -233,6 +233,49 @@ class DeviceSampleRow(SQLModel, table=True):
     power: float | None = None
 
 
+class LatencyRow(SQLModel, table=True):
+    __tablename__ = "latency"
+    __table_args__ = (Index("ix_latency_run", "run_id", "id"), _AUTOINCREMENT)
+
+    id: int | None = _key()
+    run_id: int = _of_run()
+    checkpoint: str
+    epoch: int
+    step: int
+    time: float
+    host: str
+    device: str
+    device_name: str
+    threads: int
+    precision: str
+    mode: str
+    context: int
+    warmup: int
+    n: int
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    pool: int
+    top: int
+    load: float | None = None
+    protocol_id: str = ""
+    judged: int = 0
+    hit1: float | None = None
+    hit5: float | None = None
+    hit10: float | None = None
+    hit1_change: float | None = None
+    hit1_change_low: float | None = None
+    hit1_change_high: float | None = None
+    hit5_change: float | None = None
+    hit5_change_low: float | None = None
+    hit5_change_high: float | None = None
+    hit10_change: float | None = None
+    hit10_change_low: float | None = None
+    hit10_change_high: float | None = None
+    refused: str = _text()
+    versions: dict[str, str] = _json()
+
+
 class ControlRow(SQLModel, table=True):
     __tablename__ = "control"
     __table_args__ = (Index("ix_control_run", "run_id", "acknowledged"), _AUTOINCREMENT)

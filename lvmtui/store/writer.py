@@ -12,6 +12,7 @@ from lvmtui.store.convert import (
     evaluation_columns,
     event_columns,
     jsonable,
+    latency_columns,
     metric_columns,
     progress_columns,
     to_checkpoint,
@@ -27,6 +28,7 @@ from lvmtui.store.records import (
     EpochReport,
     Evaluation,
     Event,
+    Latency,
     MetricPoint,
     Progress,
     Protocol,
@@ -43,6 +45,7 @@ _EVENT = runs.table(tables.EventRow)
 _SAMPLE = runs.table(tables.DeviceSampleRow)
 _CONTROL = runs.table(tables.ControlRow)
 _PROTOCOL = runs.table(tables.ProtocolRow)
+_LATENCY = runs.table(tables.LatencyRow)
 _FACT = runs.table(tables.QueryFactRow)
 
 DEVICE_HISTORY_SECONDS = 3600.0
@@ -169,7 +172,7 @@ class Writer:
         """Drop what the store has from after `step`: an interrupted run goes on from its checkpoint,
         and writes those rows again."""
         with self.database.write() as connection:
-            for rows in (_METRIC, _EVALUATION, _CHECKPOINT):
+            for rows in (_METRIC, _EVALUATION, _CHECKPOINT, _LATENCY):
                 connection.execute(delete(rows).where(rows.c.run_id == self.run_id, rows.c.step > step))
             runs.change(connection, self.run_id, heartbeat=time.time())
 
@@ -245,6 +248,14 @@ class Writer:
         """Record an evaluation of the run's model outside its training: of the test split, say."""
         with self.database.write() as connection:
             connection.execute(insert(_EVALUATION), [evaluation_columns(evaluation, self.run_id)])
+            runs.change(connection, self.run_id)
+
+    def save_latencies(self, latencies: Sequence[Latency]) -> None:
+        """Record what one bench of the run's model measured, all of it or nothing."""
+        if not latencies:
+            return
+        with self.database.write() as connection:
+            connection.execute(insert(_LATENCY), [latency_columns(item, self.run_id) for item in latencies])
             runs.change(connection, self.run_id)
 
     def save_baseline(self, evaluation: Evaluation) -> None:
