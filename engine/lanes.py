@@ -6,6 +6,7 @@ are any, a list under "lanes" in `meta.json`.
 
 import os
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,12 +15,11 @@ from torch import Tensor
 
 from engine.data.npy import ArrayFile
 from engine.data.split import SplitView
-from engine.data.vectors import VectorSet
+from engine.data.vectors import LANES, VectorSet
 from engine.protocol import Positions
 from engine.ranks import unit_rows
 from lvmtui.errors import DataError
 
-LANES = "lanes.npy"
 GIVEN = f"given in {LANES}"
 """Where lanes come from that were not found by clustering."""
 CLUSTERS = 16
@@ -28,6 +28,8 @@ CLUSTERED = 20_000
 ITERATIONS = 25
 _SEED = 0
 _LARGEST = (1 << 32) - 1
+Source = Literal["auto", "given", "kmeans"]
+"""Which lanes: those given, clusters, or those given where there are any."""
 _BLOCK = 4096
 _SAME = 1e-6
 """1 - cosine of vectors that float32 cannot tell apart."""
@@ -93,6 +95,54 @@ def _names(data: VectorSet) -> tuple[str, ...]:
     return tuple(str(name) for name in names) if isinstance(names, list) else ()
 
 
+def centres(train: SplitView, count: int, source: Source = "auto") -> Tensor:
+    """Unit centres (count, D) of lanes of the training vectors, the largest lane first, float32.
+
+    Of more given lanes the largest are taken; for fewer, clusters of all the vectors fill the rest, and
+    directions at random where fewer vectors differ. The same for the same vectors.
+
+    Raises:
+        DataError: given lanes are asked for, and there are none; or they are damaged; or a vector is zero or
+            not finite.
+    """
+    found = _given_centres(train, count) if source != "kmeans" else None
+    if found is None and source == "given":
+        raise DataError(
+            f"there are no lanes given with {train.data.path}, and data.lanes = given",
+            f"Add {LANES}, the number of each vector's lane from 0, or set data.lanes = kmeans.",
+        )
+    found = torch.empty(0, train.data.dim) if found is None else found
+    if len(found) < count:
+        found = torch.cat([found, spherical_kmeans(_sample(train), count - len(found))])
+    if len(found) < count:
+        random = torch.Generator().manual_seed(_SEED)
+        drawn = torch.randn(count - len(found), train.data.dim, generator=random)
+        found = torch.cat([found, torch.nn.functional.normalize(drawn, dim=-1)])
+    return found
+
+
+def _given_centres(train: SplitView, most: int) -> Tensor | None:
+    """Unit centres (k, D), k <= most, of the largest given lanes of the training vectors; None where none
+    are given."""
+    given = read_lanes(train.data)
+    if given is None:
+        return None
+    _, lane, sizes = np.unique(given[train.rows], return_inverse=True, return_counts=True)
+    largest = np.argsort(-sizes, kind="stable")[:most]
+    place = np.full(len(sizes), len(largest))
+    place[largest] = np.arange(len(largest))
+    # The last row is that of the smaller lanes.
+    sums = torch.zeros(len(largest) + 1, train.data.dim)
+    for start in range(0, len(train), _BLOCK):
+        positions = np.arange(start, min(start + _BLOCK, len(train)))
+        sums.index_add_(0, torch.from_numpy(place[lane[positions]]), _unit(train, positions))
+    sums = sums[:-1]
+    length: Tensor = torch.linalg.vector_norm(sums, dim=1)
+    # Vectors that cancel out have no direction in common.
+    directed = length > _SAME
+    return sums[directed] / length[directed, None]
+
+
 def cluster(train: SplitView) -> Tensor:
     """Centres (k, D) at unit length, float32, of up to `CLUSTERS` clusters of the training vectors, the
     largest first; from at most `CLUSTERED` of them, evenly spread.
@@ -100,8 +150,13 @@ def cluster(train: SplitView) -> Tensor:
     Raises:
         DataError: a vector is zero or not finite.
     """
+    return spherical_kmeans(_sample(train), CLUSTERS)
+
+
+def _sample(train: SplitView) -> Tensor:
+    """At most `CLUSTERED` training vectors at unit length, evenly spread."""
     n = min(len(train), CLUSTERED)
-    return spherical_kmeans(_unit(train, np.linspace(0, len(train) - 1, n).astype(np.int64)), CLUSTERS)
+    return _unit(train, np.linspace(0, len(train) - 1, n).astype(np.int64))
 
 
 def spherical_kmeans(unit: Tensor, most: int, *, seed: int = _SEED) -> Tensor:

@@ -1,5 +1,6 @@
 """The predictions of a model for the queries of a judge."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,13 @@ from engine.protocol import Positions
 
 
 def predict_queries(
-    model: NextVectorModel, judge: Judge, *, context: int, batch: int, device: torch.device
+    model: NextVectorModel,
+    judge: Judge,
+    *,
+    context: int,
+    batch: int,
+    device: torch.device,
+    routed: Callable[[Tensor, Tensor], None] | None = None,
 ) -> Tensor:
     """A model's predictions (n, D) for the judge's queries, float32 on `device`, in their order.
 
@@ -27,6 +34,8 @@ def predict_queries(
         context: vectors that a window holds.
         batch: windows in one forward pass.
         device: where the model is.
+        routed: is shown the numbers (k,) of some queries and how much each expert had to say for them
+            (k, experts), for all queries in the end, where the model has experts.
 
     Raises:
         DataError: the judge's own windows have another length.
@@ -47,6 +56,8 @@ def predict_queries(
                 column = torch.from_numpy(plan.offset[a:b]).to(device)
                 query = torch.from_numpy(plan.query[a:b]).to(device)
                 predictions[query] = output[row, column].float()
+                if routed is not None and (routes := model.routes()) is not None:
+                    routed(query, routes[row, column].float())
     finally:
         model.train(was_training)
     return predictions

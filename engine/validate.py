@@ -4,10 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from engine.baselines.kept import rivals_among
+from engine.candidates import Window
 from engine.evaluate import Judge
+from engine.expert_use import KEY as EXPERTS
+from engine.expert_use import Collected
 from engine.learner import Learner
 from engine.predict import predict_queries
 from engine.verdict import UNPAIRED
@@ -39,14 +43,28 @@ def validate(
         TrainingError: a prediction is NaN or zero.
     """
     context = recipe.data.context
+    routes = Collected(len(judge.asked))
     with learner.evaluating():
         predictions = predict_queries(
-            learner.model, judge, context=context, batch=recipe.train.batch, device=learner.device
+            learner.model,
+            judge,
+            context=context,
+            batch=recipe.train.batch,
+            device=learner.device,
+            routed=routes.add,
         )
         if seen is not None:
             seen(predictions)
         loss = _loss(learner, judge, predictions, recipe)
-        evaluation = judge.evaluation(predictions, epoch=epoch, step=step, loss=loss, context=context)
+        use = routes.by_lane(judge, learner.train)
+        evaluation = judge.evaluation(
+            predictions,
+            epoch=epoch,
+            step=step,
+            loss=loss,
+            context=context,
+            details={} if use is None else {EXPERTS: use},
+        )
     return beside(evaluation, baselines, judge)
 
 
@@ -85,7 +103,8 @@ def _loss(learner: Learner, judge: Judge, predictions: Tensor, recipe: Recipe) -
     """The mean of the training objective over the queries' predictions (n, D).
 
     The negatives are the same at every evaluation. Queries come in blocks of a micro-batch's shape, so that a
-    loss with negatives from its batch has as many as in training.
+    loss with negatives from its batch has as many as in training. Hard negatives are left out: validation
+    vectors have none in the training split.
     """
     bank = learner.negatives(-1)
     length = 1 if recipe.train.positions == "last" else recipe.data.context
@@ -95,6 +114,11 @@ def _loss(learner: Learner, judge: Judge, predictions: Tensor, recipe: Recipe) -
         part = predictions[begin : begin + block]
         targets = judge.targets(np.arange(begin, begin + len(part))).to(part)
         shape = (-1, length, part.shape[1]) if len(part) == block else (len(part), 1, part.shape[1])
-        loss, _ = learner.objective(part.view(shape), targets.view(shape), bank)
+        window = None
+        if learner.objective.uses_window:
+            documents = torch.from_numpy(judge.asked.groups[begin : begin + len(part)]).to(part.device)
+            documents = documents.view(-1, shape[1])
+            window = Window(targets.view(shape), documents, torch.ones_like(documents, dtype=torch.bool))
+        loss, _ = learner.objective(part.view(shape), targets.view(shape), bank, window=window)
         total += float(loss) * len(part)
     return total / len(predictions)

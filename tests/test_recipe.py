@@ -111,38 +111,6 @@ def test_seeds_of_one_recipe_share_its_hash() -> None:
     assert recipe.differences(first, other) == {"train.lr": ("0.0001", "0.1"), "train.seed": ("1", "0")}
 
 
-@pytest.mark.parametrize("name", ["demo", "legacy-3", "phase-1", "phase-2", "phase-2b", "phase-3"])
-def test_the_shipped_phases_load(name: str) -> None:
-    loaded = recipe.load(name)
-    assert loaded.name == name
-    assert loaded.description
-
-
-@pytest.mark.parametrize(
-    ("name", "context", "alpha"),
-    [("phase-1", 100, 0.03), ("phase-2", 500, 0.03), ("phase-2b", 500, 0.05), ("phase-3", 1000, 0.03)],
-)
-def test_the_phases_have_the_published_hyperparameters(name: str, context: int, alpha: float) -> None:
-    loaded = recipe.load(name)
-    assert (loaded.data.context, loaded.loss.alpha, loaded.loss.temperature) == (context, alpha, 0.07)
-    assert loaded.train.batch * loaded.train.accumulation == 256
-    assert (loaded.train.lr, loaded.train.weight_decay, loaded.stop.patience) == (1e-4, 1e-4, 3)
-    assert set(loaded.target_scores()) == {"hit1", "hit5", "hit10"}
-
-
-def test_the_legacy_phase_is_phase_3_as_it_was_published() -> None:
-    legacy, phase = recipe.load("legacy-3"), recipe.load("phase-3")
-    assert set(recipe.differences(legacy, phase)) == {
-        "data.stride",
-        "model.head",
-        "train.positions",
-        "train.seed",
-        "evaluate.protocol",
-        "evaluate.split_seed",
-    }
-    assert legacy.target_scores() == phase.target_scores()
-
-
 def test_a_projects_own_phases_win_and_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "phases").mkdir()

@@ -39,7 +39,7 @@ def changes_without(model: NextVectorModel, x: Tensor) -> dict[str, float]:
     """
     parts = {
         name: child
-        for name, child in model.named_children()
+        for name, child in _direct_parts(model)
         if child is not model.head and any(True for _ in child.parameters())
     }
     whole = _unit(model(x)[0])
@@ -48,6 +48,15 @@ def changes_without(model: NextVectorModel, x: Tensor) -> dict[str, float]:
         with _taken_out(child):
             changes[name] = float((_unit(model(x)[0]) - whole).norm(dim=-1).mean())
     return changes
+
+
+def _direct_parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The direct children; of a list of modules, which is never called itself, its members."""
+    for name, child in model.named_children():
+        if isinstance(child, nn.ModuleList):
+            yield from ((f"{name}.{index}", member) for index, member in enumerate(child))
+        else:
+            yield name, child
 
 
 def _unit(predictions: Tensor) -> Tensor:

@@ -66,6 +66,19 @@ class NextVectorModel(nn.Module):
         gradients, its weight not yet in it. None for a model without."""
         return None
 
+    def recompute_layers(self) -> bool:
+        """From now on compute each layer's activations again in the backward pass instead of keeping them.
+
+        Returns:
+            False for a model that cannot: less memory then takes sequences in segments.
+        """
+        return False
+
+    def routes(self) -> Tensor | None:
+        """How much each expert had to say at every position of the last forward: (B, T, experts), each
+        position's sum 1. None for a model without experts."""
+        return None
+
     def diagnostics(self) -> dict[str, float]:
         """What the model's parts do now, by metric key (`composer/mean_lag`, …), seen in the last forward."""
         return self.head.diagnostics()
@@ -102,7 +115,8 @@ def restore_state(model: NextVectorModel, tensors: Mapping[str, Tensor]) -> Stat
         KeyError: a tensor is missing.
         ValueError: a tensor's shape does not fit the model.
     """
-    return _unflatten(model.initial_state(tensors["0"].shape[0]), tensors, "")
+    # Of names like `0.0.1` the least is that of the first tensor.
+    return _unflatten(model.initial_state(tensors[min(tensors)].shape[0]), tensors, "")
 
 
 def _unflatten(template: State, tensors: Mapping[str, Tensor], prefix: str) -> State:

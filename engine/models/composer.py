@@ -22,9 +22,16 @@ DECAY_GAIN = 4.0
 shrink its drop eightfold, a tuned start to refine it, and Adam moves a parameter by its rate a step."""
 RECENCY_GAIN = 4.0
 """Scale of what each lag's logit learns besides."""
+SALIENCE_GAIN = 50.0
+"""Scale of what the content of a vector adds to its own logit, whatever the query is."""
+MATCH_GAIN = 30.0
+"""Scale of what the likeness of a vector to the newest one adds to its logit."""
 CORRECTION_GAIN = 3.0
 """Scale of the correction, times 1 / sqrt(D H): entries of unit vectors are 1 / sqrt(D), and a first step of
 1e-3 should move the prediction by about a hundredth, not by its own length."""
+MIXED_GAIN = 3.0
+"""The same of `MixingComposer`, times 1 / sqrt(D): mixed states are smaller, and it has no other way to add
+to the baseline."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,8 @@ class ComposerState(NamedTuple):
     """The vectors that the next position can still attend to."""
 
     past: Tensor
-    """(B, lags - 1, D), oldest first; zeros where the stream had not begun."""
+    """(B, lags - 1, D), oldest first; zeros where the stream had not begun. `MixingComposer`: (B, lags - 1,
+    D + H), with their hidden states."""
     keys: Tensor
     """(B, lags - 1, R) of the same vectors."""
     seen: Tensor
@@ -77,11 +85,17 @@ class ComposerState(NamedTuple):
 class Composer(Head):
     """`y_t = M (Σ_j a_tj x_{t-j} - c · mean + W_o h_t)`, with a softmax `a` over the last vectors.
 
-    The logits of `a` fall with the lag at a learnt rate, plus a learnt shift per lag, plus the match of a
-    query from `h_t` with a key of `x_{t-j}`. W_o, the query and every shift start at zero, so that the first
-    prediction is the start's baseline; shifts are kept apart from what they start from, so that weight decay
-    pulls towards the baseline. What is learnt is scaled so that a few hundred steps of Adam refine the
-    baseline instead of overwriting it.
+    The logits of `a` fall with the lag at a learnt rate, plus a learnt shift per lag, plus
+
+    - the salience of `x_{t-j}`: some sentences say more about what comes next than others;
+    - its likeness to the newest vector, each direction with a weight of its own: what stands before a change
+      of subject, or of document, is told by it;
+    - the match of a query from `h_t` with a key of `x_{t-j}`.
+
+    W_o, the query, salience, likeness and every shift start at zero, so that the first prediction is the
+    start's baseline; shifts are kept apart from what they start from, so that weight decay pulls towards the
+    baseline. What is learnt is scaled so that a few hundred steps of Adam refine the baseline instead of
+    overwriting it.
     """
 
     def __init__(self, *, hidden: int, dim: int, context: int, start: ComposerStart) -> None:
@@ -92,6 +106,8 @@ class Composer(Head):
         self.query = _zero(nn.Linear(hidden, self.rank))
         # A bias on the keys would shift all logits of a query alike: no gradient would reach it.
         self.key = nn.Linear(dim, self.rank, bias=False)
+        self.salience = nn.Parameter(torch.zeros(dim))
+        self.likeness = nn.Parameter(torch.zeros(dim))
         self.decay_shift = nn.Parameter(torch.zeros(()))
         self.recency_shift = nn.Parameter(torch.zeros(self.lags))
         self.correction = _zero(nn.Linear(hidden, dim))
@@ -122,17 +138,37 @@ class Composer(Head):
         """Predict from hidden states (B, T, H) and vectors (B, T, D): (B, T, D)."""
         past, past_keys, seen = cast(ComposerState, state)
         length = x.shape[1]
-        values = torch.cat([past, x], dim=1)
+        values = torch.cat([past, self.remembered(hidden, x)], dim=1)
         keys = torch.cat([past_keys, self.key(unit_scale(x))], dim=1)
-        mixed = self._attend(self.query(hidden) / self.rank**0.5, keys, values, seen)
-        composed = mixed - self.centre + self.correction_scale * self.correction(hidden)
-        output = self.output_start + self.output_scale * self.output_shift
+        query = torch.cat([self.query(hidden) / self.rank**0.5, self.match(x)], dim=-1)
+        content = functional.normalize(values[..., : self.dim], dim=-1)
+        mixed = self._attend(query, torch.cat([keys, content], dim=-1), values, seen)
         state = ComposerState(
             past=values[:, length:],
             keys=keys[:, length:],
             seen=(seen + length).clamp(max=self.lags - 1),
         )
-        return functional.linear(composed, output), state
+        return self.apply_output(self.compose(mixed, hidden)), state
+
+    def remembered(self, hidden: Tensor, x: Tensor) -> Tensor:  # noqa: ARG002
+        """What is mixed of each position."""
+        return x
+
+    def match(self, x: Tensor) -> Tensor:
+        """What a vector's content, brought to norm 1, is multiplied with for its logit, from the newest
+        vectors (…, D): (…, D)."""
+        newest = functional.normalize(x - self.centre, dim=-1)
+        match: Tensor = SALIENCE_GAIN * self.salience + MATCH_GAIN * self.likeness * newest
+        return match
+
+    def compose(self, mixed: Tensor, hidden: Tensor) -> Tensor:
+        """What M is applied to, from what was mixed and the hidden states."""
+        composed: Tensor = mixed - self.centre + self.correction_scale * self.correction(hidden)
+        return composed
+
+    def apply_output(self, composed: Tensor) -> Tensor:
+        """M of what was composed (B, T, D)."""
+        return functional.linear(composed, self.output_start + self.output_scale * self.output_shift)
 
     def recency(self) -> Tensor:
         """The logit of each lag (lags,), newest first."""
@@ -155,7 +191,7 @@ class Composer(Head):
         logits = query @ keys + self._band_recency(block, column)
         unseen = column + block * torch.arange(count, device=query.device)[:, None] < self.lags - 1 - seen
         weights = logits.masked_fill(unseen[:, None, :], -torch.inf).softmax(dim=-1)
-        return (weights @ values.mT).reshape(batch, count * block, self.dim)[:, :length]
+        return (weights @ values.mT).reshape(batch, count * block, -1)[:, :length]
 
     def _band_recency(self, block: int, column: Tensor) -> Tensor:
         """The recency logits as (block, band): by lag inside the band's diagonal stripe, -inf outside."""
@@ -172,7 +208,40 @@ class Composer(Head):
             "composer/newest_weight": weights[0].item(),
             "composer/mean_lag": (weights * lag).sum().item(),
             "composer/correction_norm": self.correction.weight.norm().item(),
+            "composer/salience_norm": self.salience.norm().item(),
         }
+
+
+class MixingComposer(Composer):
+    """A composer for hidden states that know one vector each: they are mixed by the same attention,
+    `y_t = M (Σ_j a_tj (x_{t-j} + W_o h_{t-j}) - c · mean)`, and M stays what it started as.
+
+    A learnt M did not beat a fixed one on 50 000 vectors, and has more weights than all the rest.
+    """
+
+    def __init__(self, *, hidden: int, dim: int, context: int, start: ComposerStart) -> None:
+        super().__init__(hidden=hidden, dim=dim, context=context, start=start)
+        del self.output_shift
+        self.hidden = hidden
+        self.correction_scale = MIXED_GAIN / math.sqrt(dim)
+
+    def initial_state(self, batch: int) -> ComposerState:
+        """A stream without a past."""
+        state = super().initial_state(batch)
+        return state._replace(past=state.past.new_zeros(batch, self.lags - 1, self.dim + self.hidden))
+
+    def remembered(self, hidden: Tensor, x: Tensor) -> Tensor:
+        """See `Composer`."""
+        return torch.cat([x, hidden], dim=-1)
+
+    def compose(self, mixed: Tensor, hidden: Tensor) -> Tensor:  # noqa: ARG002
+        """See `Composer`."""
+        vectors, states = mixed[..., : self.dim], mixed[..., self.dim :]
+        return super().compose(vectors, states)
+
+    def apply_output(self, composed: Tensor) -> Tensor:
+        """See `Composer`."""
+        return functional.linear(composed, self.output_start)
 
 
 def _drop(rate: float) -> float:

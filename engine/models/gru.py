@@ -1,10 +1,12 @@
-"""`gru`: recurrent layers under a head."""
+"""`gru`: recurrent layers under a head (Cho et al., Learning Phrase Representations using RNN
+Encoder-Decoder, 2014)."""
 
 from typing import NamedTuple, cast
 
 from torch import Tensor, nn
 
 from engine.models.base import Head, NextVectorModel, State, unit_scale
+from engine.models.recurrence import run_gru
 from lvmtui.recipe import ModelSection
 
 
@@ -52,5 +54,5 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs (B, T, H) and the layers' state (B, layers, H) after the last position."""
-        output, after = self.layers(unit_scale(x), hidden.transpose(0, 1).contiguous())
+        output, after = run_gru(self.layers, unit_scale(x), hidden.transpose(0, 1).contiguous())
         return self.dropout(output), after.transpose(0, 1)

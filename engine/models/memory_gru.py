@@ -3,6 +3,10 @@
 All positions of a chunk read the slots that the chunks before it have left; after a chunk, its mean hidden
 state is written by content addressing with erase and add gates (Graves et al., Neural Turing Machines, 2014).
 So a sequence of T positions takes T / chunk small steps one after the other, and everything else is batched.
+
+The memory belongs to one stream: it starts from learnt slots wherever a state starts, at the first vector of
+a window in training, of a context in an evaluation. Models see no document ids: a context that crosses into
+an earlier document (`data.within_document = false`) carries its memory over.
 """
 
 import math
@@ -13,6 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engine.models.base import Head, NextVectorModel, State
+from engine.models.chunks import by_chunk, chunk_totals
+from engine.models.fusion import Fusion
 from engine.models.gru import Recurrent
 from lvmtui.recipe import ModelSection
 
@@ -97,30 +103,24 @@ class SlotMemory(nn.Module):
         length = hidden.shape[1]
         offset = int(state.position)
         finished, position = divmod(offset + length, self.chunk)
-        chunks = self._by_chunk(hidden, offset)
-        first = chunks[:, :1].sum(dim=2) + state.total.unsqueeze(1)
-        totals = torch.cat([first, chunks[:, 1:].sum(dim=2)], dim=1)
+        totals = chunk_totals(hidden, state.total, offset, self.chunk)
         history, self._addresses = self.write(totals[:, :finished] / self.chunk, state.slots)
-        query = self._by_chunk(self.read.query(hidden), offset)
-        read = self.read(query, torch.stack(history[: chunks.shape[1]], dim=1))
+        query = by_chunk(self.read.query(hidden), offset, self.chunk)
+        read = self.read(query, torch.stack(history[: query.shape[1]], dim=1))
         fused = self.fusion(hidden, read.flatten(1, 2)[:, offset : offset + length])
         total = totals[:, finished] if position else torch.zeros_like(state.total)
         return fused, MemoryState(history[finished], total, torch.full_like(state.position, position))
 
-    def _by_chunk(self, values: Tensor, offset: int) -> Tensor:
-        """Values (B, T, H) on the grid of chunks (B, n, chunk, H), the first at `offset`, zeros around."""
-        batch, length, width = values.shape
-        count = -(-(offset + length) // self.chunk)
-        after = count * self.chunk - offset - length
-        return functional.pad(values, (0, 0, offset, after)).view(batch, count, self.chunk, width)
-
     def diagnostics(self) -> dict[str, float]:
-        """How spread out the writes of the last forward were: entropy of the addresses, 1 = uniform. Empty
-        when nothing was written."""
+        """How spread out the writes of the last forward were, as entropies with 1 = uniform: of each address
+        (`address_entropy`), and of their mean over all writes (`slot_entropy`; 0: one slot takes everything).
+        Empty when nothing was written."""
         if self._addresses is None or self._addresses.numel() == 0 or self.start.shape[0] == 1:
             return {}
-        entropy = torch.special.entr(self._addresses).sum(dim=-1).mean().item()
-        return {"memory/address_entropy": entropy / math.log(self.start.shape[0])}
+        addresses, most = self._addresses, math.log(self.start.shape[0])
+        each = torch.special.entr(addresses).sum(dim=-1).mean().item()
+        together = torch.special.entr(addresses.mean(dim=(0, 1))).sum().item()
+        return {"memory/address_entropy": each / most, "memory/slot_entropy": together / most}
 
 
 class SlotRead(nn.Module):
@@ -187,20 +187,3 @@ class SlotWrite(nn.Module):
             addresses.append(address.detach())
         written = torch.stack(addresses, dim=1) if addresses else summaries.new_zeros(0)
         return history, written
-
-
-class Fusion(nn.Module):
-    """`h + MLP([h; read])`: lets the memory correct the hidden state."""
-
-    def __init__(self, hidden: int) -> None:
-        super().__init__()
-        width = max(8, int(1.8 * hidden) // 8 * 8)
-        self.norm = nn.LayerNorm(2 * hidden)
-        self.expand = nn.Linear(2 * hidden, width)
-        self.contract = nn.Linear(width, hidden)
-
-    def forward(self, hidden: Tensor, read: Tensor) -> Tensor:
-        """Hidden states and what they read, each (B, T, H) -> (B, T, H)."""
-        both = self.norm(torch.cat([hidden, read], dim=-1))
-        correction: Tensor = self.contract(functional.gelu(self.expand(both)))
-        return hidden + correction

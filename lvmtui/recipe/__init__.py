@@ -15,6 +15,7 @@ from lvmtui.recipe.fields import (
 )
 from lvmtui.recipe.files import (
     build,
+    expand,
     from_json,
     load,
     load_file,
@@ -50,6 +51,7 @@ __all__ = [
     "allowed",
     "build",
     "differences",
+    "expand",
     "field_info",
     "field_names",
     "from_json",

@@ -1,6 +1,7 @@
 """Recipes from where they stand: a phase's file, a `.toml` by path, the store."""
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -71,12 +72,49 @@ def user_dir() -> Path:
 
 
 def recipe_files() -> dict[str, Path]:
-    """Phase name -> file: the shipped ones, and those in `./phases`, which win."""
+    """Phase name -> file, as `phase_order` has it: the shipped ones, and those in `./phases`, which win."""
     files: dict[str, Path] = {}
     for folder in (shipped_dir(), user_dir()):
         if folder.is_dir():
-            files |= {path.stem: path for path in sorted(folder.glob("*.toml"))}
-    return files
+            files |= {path.stem: path for path in folder.glob("*.toml")}
+    return {name: files[name] for name in sorted(files, key=phase_order)}
+
+
+_NUMBERED = re.compile(r"(?P<stem>.*?)(?P<number>\d+(?:\.\d+)?)(?P<letter>[a-z]?)(?:-(?P<flavour>.+))?")
+
+
+def phase_order(name: str) -> tuple[int, str, str, float, str]:
+    """Where a phase stands among the others: `demo`, then numbered ones by number and letter (2, 2b, 3, 3.5),
+    then those without a number, then numbered ones of another flavour (`phase-1-published`)."""
+    found = _NUMBERED.fullmatch(name)
+    if found is None:
+        return (0 if name == "demo" else 2, name, "", 0.0, "")
+    flavour = found["flavour"] or ""
+    return (3 if flavour else 1, flavour, found["stem"], float(found["number"]), found["letter"])
+
+
+def expand(text: str) -> list[str]:
+    """The phases that a word of a command line means: one, or with `A..B` all from A to B of A's flavour.
+
+    Raises:
+        RecipeError: there are none: an unknown end, or ends that do not belong to one row of phases.
+    """
+    first, dots, last = text.partition("..")
+    if text.endswith(".toml") or not (dots and first and last):
+        return [text]
+    files = recipe_files()
+    for end in (first, last):
+        if end not in files:
+            raise _unknown(end, files)
+    low, high = phase_order(first), phase_order(last)
+    found = [name for name in files if low <= phase_order(name) <= high]
+    if low[:3] != high[:3] or _NUMBERED.fullmatch(first) is None or not found:
+        raise RecipeError(
+            f"there is no row of phases from {first} to {last}",
+            "Both ends need a number and the same flavour, the lower one first: phase-1..phase-3, or "
+            "phase-1-published..phase-3-published.",
+        )
+    return found
 
 
 def load(phase: str, overrides: Mapping[str, str] | None = None) -> Recipe:
@@ -89,10 +127,14 @@ def load(phase: str, overrides: Mapping[str, str] | None = None) -> Recipe:
         return load_file(Path(phase), overrides)
     files = recipe_files()
     if phase not in files:
-        close = difflib.get_close_matches(phase, files, n=1)
-        hint = f"Did you mean {close[0]}? " if close else ""
-        raise RecipeError(f"there is no phase {phase!r}", f"{hint}Known: {', '.join(files)}.")
+        raise _unknown(phase, files)
     return load_file(files[phase], overrides)
+
+
+def _unknown(phase: str, files: Mapping[str, Path]) -> RecipeError:
+    close = difflib.get_close_matches(phase, files, n=1)
+    hint = f"Did you mean {close[0]}? " if close else ""
+    return RecipeError(f"there is no phase {phase!r}", f"{hint}Known: {', '.join(files)}.")
 
 
 def load_file(path: Path, overrides: Mapping[str, str] | None = None) -> Recipe:

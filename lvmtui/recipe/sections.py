@@ -60,11 +60,22 @@ class ModelSection(Section):
 class LossSection(Section):
     """What training minimises."""
 
-    name: Literal["nce", "published"] = Field(
-        "nce", description="nce: against a bank of training vectors; published: cosine + alpha x InfoNCE"
+    name: Literal["nce", "rank", "published"] = Field(
+        "nce",
+        description="nce: against a bank of training vectors; rank: the target's smooth rank among them; "
+        "published: cosine + alpha x InfoNCE",
     )
-    bank: int = Field(2048, ge=1, le=1_000_000, description="negatives drawn from the bank (nce)")
-    temperature: float = Field(0.07, gt=0.0, le=10.0, description="softmax temperature (start, if learnt)")
+    bank: int = Field(2048, ge=1, le=1_000_000, description="negatives drawn from the bank (nce, rank)")
+    depth: float = Field(5.0, gt=0.0, le=10_000.0, description="rank at which a target counts half (rank)")
+    pool: int = Field(5000, ge=1, le=10_000_000, description="candidates that the bank stands for (rank)")
+    window_negatives: bool = Field(
+        False,
+        description="negatives are also what follows the target in its document and window (nce; rank has "
+        "them always)",
+    )
+    temperature: float = Field(
+        0.07, gt=0.0, le=10.0, description="softmax temperature (start, if learnt); rank: 0.02 is good"
+    )
     learn_temperature: bool = Field(True, description="learn the temperature (nce)")
     alpha: float = Field(0.03, ge=0.0, le=100.0, description="weight of in-batch InfoNCE (published)")
     cosine: float = Field(0.0, ge=0.0, le=1.0, description="weight of the cosine term (nce)")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from textual.content import Content
 
+from lvmtui.experts import expert_use
 from lvmtui.format import MISSING, percent, plain, signed, small, thousands
 from lvmtui.snapshot import RunDetail, RunView, Slice, Slicing, Snapshot
 from lvmtui.widgets.cells import MUTED, with_interval
@@ -36,7 +37,10 @@ class SlicesTable(RowTable):
 
     def show_run(self, view: RunView, detail: RunDetail, snapshot: Snapshot) -> None:  # noqa: ARG002
         """Show the slices of this run."""
-        self.show([line for slicing in detail.slices for line in slicing_lines(slicing)])
+        blocks = [list(slicing_lines(slicing)) for slicing in detail.slices]
+        # Lanes come first; what follows lets the cursor scroll past the lines about experts.
+        blocks.insert(1, list(expert_lines(view)))
+        self.show([line for block in blocks for line in block])
 
 
 def slicing_lines(slicing: Slicing) -> Iterator[Line]:
@@ -45,6 +49,17 @@ def slicing_lines(slicing: Slicing) -> Iterator[Line]:
     yield Line(f"{slicing.name}/", heading=heading)
     for index, part in enumerate(slicing.slices):
         yield Line(f"{slicing.name}/{index}/{part.label}", _cells(part))
+
+
+def expert_lines(view: RunView) -> Iterator[Line]:
+    """Which experts the best evaluation asked, lane by lane; nothing for a model without experts."""
+    use = expert_use(view.best.details) if view.best is not None else None
+    if use is None:
+        return
+    meaning = f"  asked for the targets of each lane: {use.source}"
+    yield Line("experts/", heading=Content.assemble(("experts", "bold"), (meaning, MUTED)))
+    for index, lane in enumerate([use.everywhere, *use.lanes]):
+        yield Line(f"experts/{index}", heading=Content(f"  {lane.lane}  {lane.words}"))
 
 
 def _cells(part: Slice) -> dict[str, Content]:

@@ -34,8 +34,10 @@ def small_model(
     start: ComposerStart | None = None,
     **fields: object,
 ) -> NextVectorModel:
-    """A model of two layers of 16, in evaluation mode; a memory of 4 slots, written every 7 vectors."""
-    values = {"name": name, "hidden": 16, "layers": 2, "slots": 4, "chunk": 7, **fields}
+    """A model of two layers of 16, in evaluation mode; a memory of 4 slots, written every 7 vectors; 2 heads
+    of attention; 5 experts, 2 of them active."""
+    small = {"hidden": 16, "layers": 2, "slots": 4, "chunk": 7, "heads": 2, "experts": 5, "rank": 3}
+    values = {"name": name, **small, **fields}
     torch.manual_seed(seed)
     section = ModelSection.model_validate(values)
     return build_model(section, dim=DIM, context=context, start=start or tuned_start()).eval()

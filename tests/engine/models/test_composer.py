@@ -54,7 +54,10 @@ def test_copy_last_starts_at_the_last_vector_and_can_leave_it(make: Make, vector
         (1 - torch.cosine_similarity(prediction, x[:, :-1], dim=-1)).mean().backward()
         optimizer.step()
     assert before > 0.99
-    assert model.diagnostics()["composer/newest_weight"] < 0.5
+    assert model.diagnostics()["composer/newest_weight"] < before
+    prediction, _ = model(x[:, 1:])
+    last, older = (torch.cosine_similarity(prediction, vector, dim=-1) for vector in (x[:, 1:], x[:, :-1]))
+    assert older.mean() > last.mean()
 
 
 def test_the_attention_equals_the_one_written_out(vectors: Vectors, start: Start) -> None:
@@ -72,6 +75,7 @@ def test_the_attention_equals_the_one_written_out(vectors: Vectors, start: Start
         for position in (0, 1, 8, BLOCK - 1, BLOCK, BLOCK + 5, 2 * BLOCK + 2):
             lags = torch.arange(min(9, position + 1))
             content = (key[:, position - lags] @ query[:, position, :, None]).squeeze(-1) / head.rank**0.5
+            content = content + (x[:, position - lags] @ head.match(x[:, position])[..., None]).squeeze(-1)
             weights = (head.recency()[lags] + content).softmax(dim=-1)
             mixed = (weights[..., None] * x[:, position - lags]).sum(dim=1)
             correction = head.correction_scale * head.correction(hidden[:, position])

@@ -72,7 +72,17 @@ def test_addresses_are_neither_uniform_nor_collapsed(make: Make, vectors: Vector
     model = make("memory_gru", hidden=64, slots=16)
     assert model.diagnostics().get("memory/address_entropy") is None
     model(vectors(4, 10 * CHUNK))
-    assert 0.2 < model.diagnostics()["memory/address_entropy"] < 0.98
+    entropies = model.diagnostics()
+    assert 0.2 < entropies["memory/address_entropy"] < 0.98
+    assert entropies["memory/address_entropy"] < entropies["memory/slot_entropy"] <= 1.0
+
+
+@torch.no_grad()
+def test_a_stream_begins_with_nothing_remembered(trained: MemoryGru, vectors: Vectors) -> None:
+    x = vectors(2, 5 * CHUNK)
+    first, state = trained(x)
+    assert torch.equal(trained(x)[0], first)
+    assert not torch.allclose(trained(x, state)[0], first, atol=1e-4)
 
 
 @torch.no_grad()

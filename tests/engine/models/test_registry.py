@@ -1,11 +1,14 @@
 """Building what a recipe asks for."""
 
+from typing import get_args
+
 import pytest
 import torch
 
-from engine.models import MODELS, ComposerStart, build_model, count_parameters
+from engine.models import ComposerStart, build_model, count_parameters
 from lvmtui.errors import RecipeError, TrainingError
 from lvmtui.recipe import ModelSection
+from lvmtui.recipe.sections import Architecture
 
 START = ComposerStart.copy_last(torch.zeros(768))
 
@@ -24,14 +27,13 @@ def test_the_flagship_has_the_published_size() -> None:
         assert count_parameters(model.get_submodule(name)) == pytest.approx(size, rel=0.01), name
 
 
-def test_every_name_of_a_recipe_is_there() -> None:
-    assert set(MODELS) == {"gru", "memory_gru"}
-    for name in MODELS:
-        section = ModelSection.model_validate({"name": name, "hidden": 8, "layers": 1})
-        assert count_parameters(build_model(section, dim=768, context=5, start=START)) > 0
+@pytest.mark.parametrize("name", get_args(Architecture))
+def test_every_name_of_a_recipe_is_there(name: str) -> None:
+    section = ModelSection.model_validate({"name": name, "hidden": 8, "layers": 1, "heads": 2})
+    assert count_parameters(build_model(section, dim=768, context=5, start=START)) > 0
 
 
-@pytest.mark.parametrize(("field", "value"), [("name", "transformer"), ("head", "absolute")])
+@pytest.mark.parametrize(("field", "value"), [("name", "perceptron"), ("head", "absolute")])
 def test_unknown_parts_are_refused_with_what_is_known(field: str, value: str) -> None:
     section = ModelSection().model_copy(update={field: value})
     with pytest.raises(RecipeError, match=value) as caught:
