@@ -29,8 +29,9 @@ class Ema:
         """Take the model's weights into the average, after an optimiser step."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
-        for name, value in model.named_parameters():
-            self._average[name].lerp_(value, 1 - decay)
+        values = dict(model.named_parameters())
+        averages = list(self._average.values())
+        torch._foreach_lerp_(averages, [values[name] for name in self._average], 1 - decay)
 
     @contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:

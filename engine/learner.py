@@ -1,7 +1,7 @@
 """One optimiser step: micro-batches, accumulation, clipping, AdamW, the averaged weights."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,32 +11,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.candidates import Window
 from engine.checkpoint import restore_rng, rng_state
+from engine.data.npy import let_go
+from engine.data.progress import Progress, silent
 from engine.data.split import SplitView
 from engine.data.windows import Windows
 from engine.ema import Ema
 from engine.losses import Objective
 from engine.models import NextVectorModel
-from engine.schedule import Schedule
+from engine.negatives import Bank, HardNegatives
+from engine.passes import BALANCE, Negatives, Passes
+from engine.precision import choose_precision
+from engine.schedule import Contexts, Schedule
 from lvmtui.recipe import Recipe
-
-
-class Bank:
-    """Negatives for `nce`: training vectors, drawn anew for each step.
-
-    A pure function of seed and step: there is nothing to save for a resume.
-    """
-
-    def __init__(self, split: SplitView, *, size: int, seed: int) -> None:
-        self._split = split
-        self._size = min(size, len(split))
-        self._seed = seed
-
-    def draw(self, step: int) -> NDArray[np.float32]:
-        """Negatives (K, D) of the optimiser step number `step`, from 0; -1: of the validation loss."""
-        random = np.random.default_rng([self._seed, step + 1])
-        chosen = np.sort(random.choice(len(self._split), self._size, replace=False, shuffle=False))
-        return self._split.data.vectors[self._split.rows[chosen]].astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -48,13 +36,23 @@ class StepResult:
     """Learning rate of this step."""
     grad_norm: float
     """Before clipping."""
-    temperature: float | None
+    temperature: float | None = None
     """Of the loss; None where it has none."""
+    balance: float | None = None
+    """What the model's own auxiliary loss adds, its weight in it; None where it has none."""
+    vectors: int = 0
+    """Vectors that the model ran over."""
 
     @property
     def finite(self) -> bool:
         """Whether the step was taken; a loss or gradient of NaN or infinity is skipped."""
         return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
+
+
+_RESIDENT = 256 << 20
+"""Bytes of the vectors' file that may lie in the process's resident set, about."""
+_PAGES = 64 << 10
+"""Bytes that Linux maps around each row that is read."""
 
 
 class Learner:
@@ -82,11 +80,30 @@ class Learner:
         self.objective = objective.to(device)
         self.device = device
         self.windows = windows
+        self.train = train
+        self.precision = choose_precision(section.precision, device)
+        self.objective.products = torch.bfloat16 if self.precision == "bf16" else torch.float32
+        self._vectors = train.data.vectors
+        self._resident = 0
+        """Bytes of `_vectors` that were mapped since they were let go, at most."""
         self._batch = section.batch
         self._clip = section.clip or math.inf
+        self._contexts = Contexts(section.min_context, recipe.data.context, section.seed)
         self._bank: Bank | None = None
-        if recipe.loss.name == "nce":
+        if recipe.loss.name in {"nce", "rank"}:
             self._bank = Bank(train, size=recipe.loss.bank, seed=section.seed)
+        self._hard: HardNegatives | None = None
+        if recipe.loss.hard:
+            self._hard = HardNegatives(train, k=recipe.loss.hard, seed=section.seed, device=device)
+        self._passes = Passes(
+            self.model,
+            self.objective,
+            device=device,
+            balance=recipe.loss.balance,
+            precision=self.precision,
+            checkpointing=section.checkpointing,
+            compile_model=section.compile,
+        )
         self._schedule = Schedule(section.lr, total_steps, section.warmup, section.schedule)
         self._parameters = [p for part in (model, objective) for p in part.parameters() if p.requires_grad]
         groups: list[dict[str, Any]] = [
@@ -94,11 +111,23 @@ class Learner:
             # Decay is for matrices; it would pull gains, shifts and a temperature off their place.
             {"params": [p for p in self._parameters if p.ndim < 2], "weight_decay": 0.0},
         ]
-        self._optimizer = torch.optim.AdamW(groups, lr=section.lr, weight_decay=section.weight_decay)
+        self._optimizer = torch.optim.AdamW(
+            groups, lr=section.lr, weight_decay=section.weight_decay, fused=device.type in {"cpu", "cuda"}
+        )
         self._ema = Ema(model, section.ema) if section.ema > 0 else None
 
+    def prepare(self, progress: Progress = silent) -> None:
+        """Do what the first step would else wait for.
+
+        Args:
+            progress: told how far it has come.
+        """
+        if self._hard is not None:
+            self._hard.mine(progress)
+
     def step(self, starts: NDArray[np.int64], number: int) -> StepResult:
-        """Take one optimiser step over the windows at `starts`; its gradient is that of their mean loss.
+        """Take one optimiser step over the windows at `starts`; its gradient is that of their mean loss,
+        however they are spread over micro-batches, unless the loss takes negatives from its micro-batch.
 
         Args:
             starts: (windows,) start positions; the last step of an epoch may have fewer.
@@ -109,27 +138,85 @@ class Learner:
             group["lr"] = rate
         self.model.train()
         self._optimizer.zero_grad(set_to_none=True)
-        bank = self.negatives(number)
-        loss = torch.zeros((), device=self.device)
-        temperature = torch.full((), math.nan, device=self.device)
+        bank, length = self.negatives(number), self._contexts.length(number)
+        missing = torch.full((), math.nan, device=self.device)
+        sums: dict[str, Tensor] = {}
+        vectors = 0
         for begin in range(0, len(starts), self._batch):
             part = starts[begin : begin + self._batch]
-            vectors = torch.from_numpy(self.windows.batch(part)).to(self.device, non_blocking=True)
-            predictions, _ = self.model(vectors[:, :-1])
-            part_loss, terms = self.objective(predictions, vectors[:, 1:], bank)
+            x, targets, hard = self._read(part, length)
+            window = self._window(part, targets, number) if self.objective.uses_window else None
+            loss, terms = self._passes.loss(x, targets, Negatives(bank, hard, window))
             share = len(part) / len(starts)
-            (part_loss * share).backward()
-            loss += part_loss.detach() * share
-            temperature = terms.get("temperature", temperature)
+            torch.autograd.backward(loss * share)
+            vectors += x.shape[0] * x.shape[1]
+            for name, term in {"": loss.detach(), **terms}.items():
+                sums[name] = sums.get(name, 0.0) + term * share
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._clip)
         # The one wait for the device in a step.
-        numbers = torch.stack([loss, norm, temperature]).tolist()
-        result = StepResult(numbers[0], rate, numbers[1], None if math.isnan(numbers[2]) else numbers[2])
+        reported = [sums[""], norm, sums.get("temperature", missing), sums.get(BALANCE, missing)]
+        numbers = torch.stack(reported).tolist()
+        temperature, balance = (None if math.isnan(value) else value for value in numbers[2:])
+        result = StepResult(numbers[0], rate, numbers[1], temperature, balance, vectors)
         if result.finite:
             self._optimizer.step()
             if self._ema is not None:
                 self._ema.update(self.model)
+        # Windows are read in one piece each, negatives one by one.
+        windows = len(starts) * (_PAGES + 4 * x.shape[2] * self._contexts.longest)
+        self._let_go(windows + _PAGES * (0 if bank is None else len(bank)))
         return result
+
+    def _let_go(self, read: int) -> None:
+        """Keep the resident set small where the data are large: what was read of them, in so many places, is
+        for the system's cache to keep."""
+        self._resident += read
+        if self._resident > _RESIDENT:
+            self._resident = 0
+            if self._vectors.nbytes > _RESIDENT:
+                let_go(self._vectors)
+
+    def _read(
+        self, starts: NDArray[np.int64], length: int
+    ) -> tuple[Tensor, Tensor, Callable[[int, int], Tensor] | None]:
+        """The windows at B starts, each cut into as many contexts of `length` as fit, so that a step has
+        about as many targets at every length: inputs and targets (B', length, D), and hard negatives."""
+        rows = self.windows.rows(starts)
+        pieces = (rows.shape[1] - 1) // length
+        used = pieces * length + 1
+        vectors = torch.from_numpy(self.windows.read(rows[:, :used])).to(self.device, non_blocking=True)
+        shape = (len(starts) * pieces, length, vectors.shape[2])
+        x, targets = vectors[:, :-1], vectors[:, 1:]
+        if pieces > 1:
+            x, targets = x.reshape(shape), targets.reshape(shape)
+        if self._hard is None:
+            return x, targets, None
+        mined, wanted = self._hard, rows[:, 1:used].reshape(shape[:2])
+        last = self.objective.positions == "last"
+
+        def hard(begin: int, end: int) -> Tensor:
+            found = mined.of(wanted[:, end - 1 if last else begin : end])
+            return torch.from_numpy(found).to(self.device, non_blocking=True)
+
+        return x, targets, hard
+
+    def _window(self, starts: NDArray[np.int64], targets: Tensor, step: int) -> Window:
+        """Where the targets (B', length, D) stand in the windows at B starts."""
+        shape = targets.shape[:2]
+        documents = torch.from_numpy(self.windows.documents(starts))
+        used = shape[0] // len(starts) * shape[1] + 1
+        asked = (documents[:, 1:used] == documents[:, : used - 1]).reshape(shape)
+        return Window(
+            targets,
+            documents[:, 1:used].reshape(shape).to(self.device),
+            asked.to(self.device),
+            self._bank_documents(step),
+        )
+
+    def _bank_documents(self, step: int) -> Tensor | None:
+        if self._bank is None:
+            return None
+        return torch.from_numpy(self._bank.documents(step)).to(self.device)
 
     def negatives(self, step: int) -> Tensor | None:
         """The bank (K, D) of a step (-1: of the validation loss) on the device; None for a loss without."""

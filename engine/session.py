@@ -12,7 +12,7 @@ import torch
 from engine.audit.kept import audit_once
 from engine.baselines import TrainStatistics, tuned_start
 from engine.baselines.kept import kept_baselines, rivals
-from engine.building import build_learner
+from engine.building import build_learner, lanes_start
 from engine.control import Outcome, StopFlag, Stopped
 from engine.data.locate import resolve_data
 from engine.data.split import SplitView, split_documents
@@ -57,6 +57,7 @@ def train_run(run: Run, root: Path, reporter: Reporter, flag: StopFlag) -> Outco
     task = task_of(recipe, data)
     _audit(recipe, data, reporter, narrator)
     flag.check()
+    lanes = lanes_start(recipe, task)
     judge = task.judge("validation", device)
     log.info("protocol %s: %d queries, pool %d", judge.protocol.id, judge.protocol.n, judge.protocol.pool)
     for flaw in judge.protocol.spec.get("flaws", ()):
@@ -64,7 +65,9 @@ def train_run(run: Run, root: Path, reporter: Reporter, flag: StopFlag) -> Outco
     baselines = _baselines(recipe, task.splits, judge, reporter, device)
     flag.check()
     start = _start(recipe, task.splits, baselines)
-    learner = build_learner(recipe, task, start, device)
+    learner = build_learner(recipe, task, start, device, lanes)
+    learner.prepare(narrator)
+    log.info("trains in %s, is judged in fp32", learner.precision)
     trainer = _trainer(run, root, recipe, data, learner, judge, reporter, flag)
     go_on(trainer, run, root, reporter)
     _announce(trainer, run, data, device, reporter, flag)
@@ -150,7 +153,7 @@ def _trainer(
         "protocol": judge.protocol.id,
         "device": device_name(learner.device),
         "threads": torch.get_num_threads(),
-        "versions": versions(),
+        "versions": versions() | {"precision": learner.precision},
     }
     return Trainer(
         run,
@@ -179,7 +182,7 @@ def _announce(
         data_fingerprint=data.fingerprint,
         protocol_id=trainer.judge.protocol.id,
         device=device_name(device),
-        versions=versions(),
+        versions=versions() | {"precision": trainer.learner.precision},
         git_commit=_git_commit(),
     )
     message = (

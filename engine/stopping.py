@@ -3,15 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
+_ROUNDING = 1e-12
+
 
 class EarlyStopping:
     """Counts evaluations without a gain (Prechelt, *Early Stopping - But When?*, 1998); higher is better.
 
-    A gain is a value above that of the last gain by more than `min_delta`, so that many small steps add up.
+    A gain is a value above that of the last gain, and above it by `min_delta` or more, so that many small
+    steps add up.
 
     Args:
         patience: evaluations without a gain after which training ends.
-        min_delta: least gain that counts, in the metric's own unit.
+        min_delta: least gain that counts, in the metric's own unit: a recipe's is in queries, and is divided
+            by their number.
         min_steps: optimiser steps before evaluations without a gain are counted.
     """
 
@@ -32,7 +36,7 @@ class EarlyStopping:
         Returns:
             Whether it is the highest value so far.
         """
-        if self._reference is None or value > self._reference + self.min_delta:
+        if self._reference is None or self._is_gain(value, self._reference):
             self._reference = value
             self.used = 0
         elif step >= self.min_steps:
@@ -42,9 +46,14 @@ class EarlyStopping:
         self.best, self.best_epoch = value, epoch
         return True
 
+    def _is_gain(self, value: float, reference: float) -> bool:
+        # Scores are numbers of queries over n: their differences are off by rounding.
+        return value > reference and value - reference >= self.min_delta - _ROUNDING
+
     @property
     def value_to_beat(self) -> float | None:
-        """What the next value must exceed to count as a gain; None before the first."""
+        """What the next value must exceed to count as a gain, or reach, where there is a least gain; None
+        before the first."""
         return None if self._reference is None else self._reference + self.min_delta
 
     @property

@@ -18,6 +18,7 @@ from engine.evaluate import Judge
 from engine.keeper import CheckpointKeeper
 from engine.learner import Learner, StepResult
 from engine.position import Position
+from engine.probe import take_probe
 from engine.reporter import Reporter, log
 from engine.stopping import EarlyStopping
 from engine.validate import validate
@@ -80,7 +81,7 @@ class Trainer:
         self.position = Position()
         self.stopping = EarlyStopping(
             patience=recipe.stop.patience,
-            min_delta=recipe.stop.min_delta,
+            min_delta=recipe.stop.min_delta / len(judge.asked),
             min_steps=recipe.stop.min_steps,
         )
         self.per_step = recipe.train.batch * recipe.train.accumulation
@@ -141,6 +142,7 @@ class Trainer:
             "position": asdict(self.position),
             "stopping": self.stopping.state_dict(),
             "learner": self.learner.state_dict(),
+            "probe": take_probe(self.learner, self.windows),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -176,7 +178,7 @@ class Trainer:
         position.step += 1
         position.step_in_epoch += 1
         position.seconds += seconds
-        speed = windows * self.recipe.data.context / seconds
+        speed = result.vectors / seconds
         self._speed = speed if self._speed is None else _SMOOTHING * self._speed + (1 - _SMOOTHING) * speed
         values = {
             "train/loss": result.loss,
@@ -186,6 +188,8 @@ class Trainer:
         }
         if result.temperature is not None:
             values["train/temperature"] = result.temperature
+        if result.balance is not None:
+            values["train/balance"] = result.balance
         self.reporter.metrics(self._points(values), self.progress())
         found = self.audit.step(position.step, result)
         if result.finite:
@@ -292,12 +296,16 @@ class Trainer:
         if value is None or stopping.best is None:
             log.info("ep %d not evaluated", epoch)
             return
-        name = f"ep {epoch} {score_name(self.recipe.stop.metric)} {100 * value:.2f}"
+        metric = self.recipe.stop.metric
+        words = f"ep {epoch} {score_name(metric)} {100 * value:.2f}"
+        least = self.recipe.stop.min_delta
+        by = f" by {least:g} of {len(self.judge.asked)} queries" if least else ""
+        beat = f"to beat {100 * (stopping.value_to_beat or 0.0):.2f}{by}"
         if gain:
-            log.info("%s · new best", name)
+            log.info("%s · new best · %s", words, beat)
             return
         best = f"best {100 * stopping.best:.2f} at {stopping.best_epoch}"
-        log.info("%s (%s) · no gain %d/%d", name, best, stopping.used, stopping.patience)
+        log.info("%s (%s) · no gain %d/%d · %s", words, best, stopping.used, stopping.patience, beat)
 
 
 def _scores(evaluation: Evaluation) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from lvmtui.cli.logfile import read_on
@@ -21,9 +21,10 @@ from lvmtui.format import (
     speed,
 )
 from lvmtui.launcher import run_folder
-from lvmtui.liveness import lost_reason, process_alive
+from lvmtui.liveness import lost_reason, process_alive, stalled, stalled_words
 from lvmtui.logtail import LogTail
 from lvmtui.reading import LOG_NAME
+from lvmtui.remaining import remaining_of
 from lvmtui.store.lifecycle import Result, Status
 
 if TYPE_CHECKING:
@@ -63,6 +64,26 @@ def wait_for(session: Session, run_id: int, tell: Callable[[str], None] = line) 
         except KeyboardInterrupt:
             note(f"Stopped waiting; {run.name} goes on. `lvmtui stop {run.id}` ends it.")
             return INTERRUPTED
+
+
+def wait_for_all(session: Session, made: Sequence[Run], tell: Callable[[str], None] = line) -> int:
+    """Print what the runs of a group do, one after another, until all have ended.
+
+    Returns:
+        As `wait_for`, the worst of all; 1 as well where nothing is left that would start those that wait.
+    """
+    worst = 0
+    for run in made:
+        with reading(session) as reader:
+            now = [reader.run(one.id) for one in made]
+        if stuck := stalled(now, time.time()):
+            note(stalled_words(stuck))
+            return 1
+        code = wait_for(session, run.id, tell)
+        if code == INTERRUPTED:
+            return code
+        worst = max(worst, code)
+    return worst
 
 
 class _Watch:
@@ -132,6 +153,9 @@ class _Watch:
             parts.append(f"no gain {progress.patience_used}/{progress.patience}")
             if progress.vectors_per_second is not None:
                 parts.append(speed(progress.vectors_per_second))
+            left = remaining_of(run)
+            if left is not None and left.worst > 0:
+                parts.append(f"left {duration(left.likely)} to {duration(left.worst)}")
         return "  ".join(parts)
 
     def _end(self, run: Run) -> int | None:

@@ -78,6 +78,8 @@ def _worth(view: RunView, width: int, colours: Ink) -> Text:
     line = Text(
         f"best {fmt.metric_name(run.watch)} {fmt.metric_value(run.watch, value)}{spread} at ep {best.epoch}"
     )
+    if view.state.is_active and run.progress.value_to_beat is not None:
+        line.append(f" · needs >{fmt.metric_value(run.watch, run.progress.value_to_beat)}")
     for worth in verdicts(view, max(0, width - line.cell_len - 3), colours)[:1]:
         if worth.cell_len > 8:
             line.append("   ").append_text(worth)

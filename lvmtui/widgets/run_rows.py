@@ -13,6 +13,7 @@ from lvmtui import format as fmt
 from lvmtui.config import ViewOptions
 from lvmtui.figure import ASCII_MARKERS, MARKERS
 from lvmtui.leaderboard.verdicts import Verdict, badge, judge, worth
+from lvmtui.remaining import remaining_of
 from lvmtui.snapshot import GLYPHS, RunView, State
 from lvmtui.store.records import Severity
 from lvmtui.widgets.look import Ink
@@ -174,11 +175,8 @@ def _status(view: RunView, colours: Ink, resume: str) -> Text:
 
 def left(view: RunView, colours: Ink) -> Text:
     """Time left at most."""
-    progress = view.run.progress
-    if not view.state.is_active or progress.epoch_seconds is None:
-        return Text("")
-    remaining = max(0, progress.epochs - progress.epoch) * progress.epoch_seconds
-    return Text(f"≤{fmt.duration(remaining)}", colours.muted)
+    time = remaining_of(view.run) if view.state.is_active else None
+    return Text(f"≤{fmt.duration(time.worst)}" if time else "", colours.muted)
 
 
 def against(view: RunView, colours: Ink) -> Text:

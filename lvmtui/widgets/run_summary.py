@@ -12,6 +12,7 @@ from rich.text import Text
 from lvmtui import format as fmt
 from lvmtui.findings import counted_by_severity
 from lvmtui.leaderboard.verdicts import Verdict, worth
+from lvmtui.remaining import remaining_of
 from lvmtui.snapshot import GLYPHS, RunView, State
 from lvmtui.store.records import Evaluation, Interval, Run, Severity, Versus
 from lvmtui.versus import versus_of
@@ -141,19 +142,15 @@ def _best(view: RunView, width: int) -> Text | None:
 
 
 def _pace(view: RunView, width: int, colours: Ink) -> Text | None:
-    """Speed and what is left at most: early stopping may end it sooner."""
-    progress = view.run.progress
-    if not view.state.is_active or progress.epoch_seconds is None:
+    """Speed and what is left: at most, and if no gain comes any more."""
+    progress, left = view.run.progress, remaining_of(view.run)
+    if not view.state.is_active or left is None:
         return None
-    left = max(0, progress.epochs - progress.epoch)
-    patience_left = max(0, progress.patience - progress.patience_used)
     parts = [
         fmt.speed(progress.vectors_per_second) if progress.vectors_per_second else "",
         f"epoch {fmt.duration(progress.epoch_seconds)}",
-        f"left ≤ {fmt.duration(left * progress.epoch_seconds)}",
-        f"early stop in {fmt.duration(patience_left * progress.epoch_seconds)} without a gain"
-        if progress.patience and patience_left < left
-        else "",
+        f"left ≤ {fmt.duration(left.worst)}",
+        f"early stop in {fmt.duration(left.likely)} without a gain" if left.likely < left.worst else "",
     ]
     return Text(fmt.joined(parts, width), colours.text)
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from engine.losses import SAME_VECTOR, TEMPERATURE_RANGE, BankNce, build_objective
+from engine.candidates import SAME_VECTOR, Window
+from engine.losses import TEMPERATURE_RANGE, BankNce, build_objective
 from lvmtui.errors import RecipeError
 from lvmtui.recipe import LossSection
 
@@ -143,6 +144,87 @@ def test_published_without_contrast_or_others_is_the_cosine() -> None:
     plain, terms = build_objective(LossSection(name="published", alpha=0.0), "all")(predictions, targets)
     assert alone.item() == pytest.approx(plain.item())
     assert set(terms) == {"cosine"}
+
+
+def a_window() -> tuple[Tensor, Window]:
+    """3 windows of 5 targets, in documents that change inside, one target standing twice."""
+    targets = 3 * draw(3, 5, 8, seed=1)
+    targets[0, 4] = 2 * targets[0, 1]
+    documents = torch.tensor([[7, 7, 7, 7, 7], [7, 7, 8, 8, 8], [1, 2, 2, 3, 3]])
+    asked = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 1, 1], [1, 0, 1, 0, 1]]).bool()
+    bank_documents = torch.tensor([7, 7, 8, 1, 5, 5, 3, 9, 9])
+    return targets, Window(targets, documents, asked, bank_documents)
+
+
+def candidates(window: Window, bank: Tensor, b: int, t: int) -> tuple[list[Tensor], list[Tensor]]:
+    """Those of the bank and of the window that one target has, as unit vectors."""
+    own, target = window.documents[b, t], functional.normalize(window.vectors[b, t], dim=-1)
+    assert window.bank_documents is not None
+    of_bank = [v for v, document in zip(bank, window.bank_documents, strict=True) if document != own]
+    later = [window.vectors[b, m] for m in range(t + 1, 5) if window.documents[b, m] == own]
+    sides = [[functional.normalize(v, dim=-1) for v in side] for side in (of_bank, later)]
+    first, second = ([v for v in side if v @ target <= SAME_VECTOR] for side in sides)
+    return first, second
+
+
+@pytest.mark.parametrize("positions", ["all", "last"])
+def test_the_smooth_rank_equals_the_one_written_out(positions: str) -> None:
+    targets, window = a_window()
+    predictions, bank = draw(3, 5, 8), draw(9, 8, seed=2)
+    bank[4] = targets[0, 0]
+    section = LossSection(name="rank", temperature=0.1, pool=27, depth=2.0)
+    each = []
+    for b in range(3):
+        for t in range(5) if positions == "all" else [4]:
+            prediction = functional.normalize(predictions[b, t], dim=-1)
+            own = functional.normalize(targets[b, t], dim=-1) @ prediction
+            of_bank, later = candidates(window, bank, b, t)
+            rank = sum(3 * torch.sigmoid((v @ prediction - own) / 0.1) for v in of_bank)
+            rank += sum(torch.sigmoid((v @ prediction - own) / 0.1) for v in later)
+            each.append(float(rank / (rank + 2)) * bool(window.asked[b, t]))
+    predictions.requires_grad_()
+    loss, terms = build_objective(section, positions)(predictions, targets, bank, window=window)
+    loss.backward()
+    assert loss.item() == pytest.approx(sum(each) / len(each), rel=1e-5)
+    assert terms["rank"].item() == pytest.approx(loss.item())
+    assert predictions.grad is not None
+    assert predictions.grad.isfinite().all()
+
+
+def test_the_rank_is_that_of_the_evaluation_as_the_temperature_falls() -> None:
+    predictions, targets, bank = draw(1, 1, 8), draw(1, 1, 8, seed=1), draw(500, 8, seed=2)
+    section = LossSection(name="rank", temperature=1e-6, pool=500, depth=5.0)
+    loss, _ = build_objective(section, "all")(predictions, targets, bank)
+    scores = functional.cosine_similarity(predictions[0], torch.cat([targets[0], bank]), dim=-1)
+    above = float((scores[1:] > scores[0]).sum())
+    assert loss.item() == pytest.approx(above / (above + 5))
+
+
+def test_nce_takes_what_follows_in_the_window_too() -> None:
+    targets, window = a_window()
+    predictions, bank = draw(3, 5, 8), draw(9, 8, seed=2)
+    section = LossSection(window_negatives=True, temperature=0.1)
+    loss, _ = build_objective(section, "all")(predictions, targets, bank, window=window)
+    each = []
+    for b in range(3):
+        for t in range(5):
+            prediction, target = (functional.normalize(v[b, t], dim=-1) for v in (predictions, targets))
+            everything = [target, *(v for side in candidates(window, bank, b, t) for v in side)]
+            scores = torch.stack([v @ prediction for v in everything]) / 0.1
+            each.append(-scores.log_softmax(dim=0)[0].item())
+    assert loss.item() == pytest.approx(sum(each) / len(each), rel=1e-5)
+
+
+def test_segments_of_a_window_add_up() -> None:
+    targets, window = a_window()
+    predictions, bank = draw(3, 5, 8), draw(9, 8, seed=2)
+    objective = build_objective(LossSection(name="rank"), "all")
+    whole, _ = objective(predictions, targets, bank, window=window)
+    parts = 0.0
+    for begin, end in ((0, 2), (2, 5)):
+        piece = (predictions[:, begin:end], targets[:, begin:end], bank)
+        parts += (end - begin) / 5 * objective(*piece, window=window._replace(begin=begin))[0]
+    torch.testing.assert_close(parts, whole)
 
 
 def test_what_is_unknown_is_refused() -> None:

@@ -29,7 +29,14 @@ VALUES: dict[str, Any] = {
     "data": {"context": 6},
     "model": {"name": "gru", "hidden": 8, "layers": 1, "dropout": 0.1},
     "loss": {"bank": 32},
-    "train": {"epochs": 3, "batch": 4, "accumulation": 2, "steps_per_epoch": 3, "lr": 0.01},
+    "train": {
+        "epochs": 3,
+        "batch": 4,
+        "accumulation": 2,
+        "steps_per_epoch": 3,
+        "lr": 0.01,
+        "precision": "fp32",
+    },
 }
 
 

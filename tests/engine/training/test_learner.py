@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from engine.data.split import SplitView
-from engine.learner import Bank, Learner
+from engine.learner import Learner
+from engine.negatives import Bank
 from lvmtui.recipe import Recipe
 
 Recipes = Callable[..., Recipe]

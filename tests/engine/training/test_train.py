@@ -1,5 +1,6 @@
 """The loop in one process: what an epoch reports, what diverges, what a failed checkpoint costs, verdicts."""
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -76,6 +77,30 @@ def test_a_loss_that_stays_nan_fails_with_advice(recipe: Recipes, trainer: Train
     store = reader(made)
     assert [p.value for p in store.metrics(made.run.id, keys=["train/loss"])] == [None] * 3
     assert [e.kind for e in store.events(run_id=made.run.id)].count("nan_loss") == 3
+
+
+def test_the_least_gain_is_in_queries_and_the_value_to_beat_is_logged(
+    recipe: Recipes, trainer: Trainers, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = trainer(recipe(stop__min_delta="3", stop__metric="mrr"))
+    n = len(made.judge.asked)
+    assert made.stopping.min_delta == 3 / n
+    with caplog.at_level(logging.INFO, "engine"):
+        made.train()
+    told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("ep ")]
+    first = reader(made).evaluations(made.run.id)[0]
+    assert told[0].endswith(f"new best · to beat {100 * (first.mrr + 3 / n):.2f} by 3 of {n} queries")
+    assert len(told) == 3
+    assert all(" · to beat " in line for line in told)
+    assert reader(made).run(made.run.id).progress.value_to_beat == made.stopping.value_to_beat
+
+
+def test_the_speed_counts_what_the_model_ran_over(recipe: Recipes, trainer: Trainers) -> None:
+    made = trainer(recipe(train__min_context="4", train__seed="3"))
+    lengths = {made.learner._contexts.length(step) for step in range(20)}
+    assert lengths == {4, 5, 6}
+    length = made.learner._contexts.length(0)
+    assert made.learner.step(made.windows.order(0)[:8], 0).vectors == 8 * length
 
 
 def test_a_checkpoint_that_cannot_be_written_is_reported_and_training_goes_on(
