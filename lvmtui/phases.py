@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lvmtui import architectures
 from lvmtui import format as fmt
 from lvmtui import recipe as recipes
 from lvmtui.errors import LvmtuiError, RecipeError
 from lvmtui.leaderboard.ranking import training_seconds
 from lvmtui.recipe import Recipe
-from lvmtui.requirements import INSTALL_TRAIN, check_data, missing_train_packages
+from lvmtui.requirements import DEMO_DIM, check_recipe, require_train, set_facts
 from lvmtui.snapshot import RunView, Snapshot
 
 
@@ -76,16 +77,47 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
-def obstacle(recipe: Recipe) -> str:
-    """Why a launch would fail on this machine; empty when nothing is known to be in the way."""
-    missing = missing_train_packages()
-    if missing:
-        return f"training needs {' and '.join(missing)}. {INSTALL_TRAIN}"
+_HEEDED_LOSS = {
+    "nce": {"name", "bank", "temperature", "learn_temperature", "cosine", "hard", "window_negatives"},
+    "rank": {"name", "bank", "temperature", "depth", "pool", "cosine", "hard"},
+    "published": {"name", "temperature", "alpha", "hard"},
+}
+
+
+def heeded(recipe: Recipe, dotted: str) -> bool:
+    """Whether a field makes any difference to a run of this recipe."""
+    section, _, name = dotted.partition(".")
+    if section == "model":
+        if name == "start" and recipe.model.head != "composer":
+            return False
+        return name == "name" or name in architectures.ARCHITECTURES[recipe.model.name].options
+    if dotted == "loss.balance":
+        return recipe.model.name == "lane_experts"
+    if section == "loss":
+        return name in _HEEDED_LOSS[recipe.loss.name]
+    if dotted == "data.stride":
+        return recipe.evaluate.protocol == "window-v0" or not recipe.train.steps_per_epoch
+    return True
+
+
+def obstacle(recipe: Recipe) -> LvmtuiError | None:
+    """Why a launch would fail on this machine, and what to do; None when nothing is known to be wrong."""
     try:
-        check_data(recipe.data.path)
+        require_train()
+        check_recipe(recipe)
     except LvmtuiError as error:
-        return str(error)
-    return ""
+        return error
+    return None
+
+
+def parameters(recipe: Recipe) -> int | None:
+    """How many parameters the model will have; None where its vector set cannot be read."""
+    try:
+        facts = set_facts(recipe.data.path)
+    except LvmtuiError:
+        return None
+    dim = DEMO_DIM if facts is None else facts.dim
+    return architectures.parameters(recipe.model, dim=dim, context=recipe.data.context)
 
 
 def last_run(snapshot: Snapshot | None, phase: str) -> RunView | None:
@@ -99,7 +131,10 @@ def what_it_takes(recipe: Recipe, last: RunView | None) -> list[str]:
     train = recipe.train
     epochs = f"at most {train.epochs} epochs, stops after {recipe.stop.patience} without a gain"
     steps = f", {fmt.thousands(train.steps_per_epoch)} steps each" if train.steps_per_epoch else ""
+    size = parameters(recipe)
+    model = f"{recipe.model.name}, {fmt.count(size)} parameters" if size else recipe.model.name
     lines = [
+        model,
         f"{epochs}{steps}",
         f"{train.batch} windows of {fmt.thousands(recipe.data.context)} vectors x {train.accumulation} "
         f"= {fmt.thousands(train.batch * train.accumulation)} windows a step",

@@ -253,8 +253,8 @@ def test_a_remote_run_is_resumed_only_after_a_long_silence(
         process_started=1.0,
     )
     with pytest.raises(LaunchError, match="may still be there"):
-        launcher._proven_loss(run)
-    assert "no heartbeat" in launcher._proven_loss(replace(run, heartbeat=now - launcher.REMOTE_SILENCE - 1))
+        launcher.proven_loss(run)
+    assert "no heartbeat" in launcher.proven_loss(replace(run, heartbeat=now - launcher.REMOTE_SILENCE - 1))
 
 
 def _any_run(place: Path) -> Run:

@@ -1,4 +1,4 @@
-"""Subcommands around runs: export, data, phases, doctor."""
+"""Subcommands around runs: export, data, doctor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from lvmtui.cli.session import (
     view_of,
     write,
 )
-from lvmtui.errors import RecipeError
 
 if TYPE_CHECKING:
     from lvmtui.export.text import Format
@@ -73,7 +72,7 @@ def export_run(
     force: ForceOption = False,
     store: StoreOption = None,
 ) -> None:
-    """One run: recipe, metrics, evaluations, events."""
+    """One run: recipe, metrics, evaluations, latencies, events."""
     from lvmtui.export.text import run_text
 
     session = session_of(context, store)
@@ -88,6 +87,7 @@ def export_run(
             metrics=reader.metrics(found.id),
             events=reader.events(run_id=found.id),
             checkpoints=reader.checkpoints(found.id),
+            latencies=reader.latencies(run_id=found.id),
             looks=snapshot.test_looks.get(found.data_fingerprint or "", 0),
         )
     _deliver(text, output, force=force)
@@ -109,66 +109,10 @@ def _deliver(text: str, output: Path | None, *, force: bool) -> None:
 
 
 def data(context: typer.Context) -> None:
-    """Build and inspect vector sets: `data build`, `data info`; see `lvmtui data --help`."""
+    """Build, merge and inspect vector sets; see `lvmtui data --help`."""
     from lvmtui import launcher
 
     raise typer.Exit(launcher.run_engine(["data", *context.args]))
-
-
-def phases(as_json: JsonOption = False) -> None:
-    """List the phases that can be launched."""
-    from lvmtui import recipe as recipes
-
-    rows = []
-    for name, path in recipes.recipe_files().items():
-        row: dict[str, str | int | None] = {
-            "phase": name,
-            "description": "",
-            "context": None,
-            "model": "",
-            "data": "",
-            "file": str(path),
-        }
-        try:
-            found = recipes.load_file(path)
-        except RecipeError as error:
-            row["error"] = error.message
-        else:
-            row |= {"description": found.description, "context": found.data.context}
-            row |= {"model": found.model.name, "data": found.data.path}
-        rows.append(row)
-    if as_json:
-        from lvmtui.export.text import to_json
-
-        write(to_json(rows))
-        return
-    if not rows:
-        note("There are no phases: neither shipped ones nor ./phases/*.toml.")
-        return
-    from lvmtui.cli.tables import Column, print_table
-
-    columns = [
-        Column("phase"),
-        Column("ctx", "right", drop=2),
-        Column("model", drop=3),
-        Column("data", drop=4),
-        Column("description", shrinks=True),
-        Column("file", drop=5),
-    ]
-    print_table(
-        columns,
-        [
-            [
-                str(row["phase"]),
-                str(row["context"] or "-"),
-                str(row["model"]),
-                str(row["data"]),
-                f"✖ {row['error']}" if "error" in row else str(row["description"]).partition(". ")[0],
-                str(row["file"]),
-            ]
-            for row in rows
-        ],
-    )
 
 
 def doctor(context: typer.Context, as_json: JsonOption = False, store: StoreOption = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -100,25 +100,43 @@ def demo(
 
 def launch(
     context: typer.Context,
-    phase: Annotated[
-        str, typer.Argument(metavar="PHASE", help="Name of a phase, or a .toml file.", show_default=False)
+    phases: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PHASE...",
+            help="Names of phases, a range of them (phase-1..phase-3), or .toml files.",
+            show_default=False,
+        ),
     ],
     overrides: Overrides = None,
+    seeds: Annotated[
+        int, typer.Option("--seeds", "-s", min=1, help="Runs of each phase, from the recipe's seed on.")
+    ] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Of several runs, how many at once.")] = 1,
     wait: WaitOption = False,
     text: Annotated[str, typer.Option("--note", metavar="TEXT", help="Anything worth remembering.")] = "",
     as_json: JsonOption = False,
     store: StoreOption = None,
 ) -> None:
-    """Start a run of a phase in the background.
+    """Start a run of a phase in the background, or several runs as one group.
 
-    Exit code with --wait: 0 when the run completed or stopped early, 1 when it failed, was lost or stopped.
+    The runs of a group share a tag. They run one after another, or --jobs at once: each that ends, however
+    it ended, starts the next, whether or not a dashboard is open. If anything is wrong with one of them, none
+    is made.
+
+    Exit code with --wait: 0 when every run completed or stopped early, 1 when one failed, was lost or
+    stopped.
     """
     session = session_of(context, store)
     session.changes("launch")
     from lvmtui import launcher
+    from lvmtui.recipe import expand
 
-    run = launcher.launch(session.store, phase, overrides or [], note=text)
-    _started(session, run, wait=wait, as_json=as_json)
+    if seeds == 1 and sum(len(expand(phase)) for phase in phases) == 1:
+        run = launcher.launch(session.store, phases[0], overrides or [], note=text)
+        _started(session, run, wait=wait, as_json=as_json)
+    made = launcher.launch_group(session.store, phases, overrides or [], seeds=seeds, jobs=jobs, note=text)
+    _started_group(session, made, wait=wait, as_json=as_json)
 
 
 def resume(
@@ -137,32 +155,87 @@ def resume(
     _started(session, resumed, wait=wait, as_json=as_json)
 
 
-def _started(session: Session, run: Run, *, wait: bool, as_json: bool) -> None:
+def _started(session: Session, run: Run, *, wait: bool, as_json: bool) -> NoReturn:
     from lvmtui.cli.wait import wait_for
 
     if not as_json:
         _say_started(run)
     code = wait_for(session, run.id, note if as_json else line) if wait else 0
     if as_json:
-        from lvmtui.export.text import run_record, to_json
-
-        snapshot = take_snapshot(session)
-        write(to_json(run_record(view_of(snapshot, run), snapshot.protocols)))
+        _write_runs(session, [run], single=True)
     raise typer.Exit(code)
 
 
+def _started_group(session: Session, made: list[Run], *, wait: bool, as_json: bool) -> NoReturn:
+    from lvmtui.cli.wait import wait_for_all
+
+    if not as_json:
+        started = [run for run in made if run.pid is not None]
+        for run in started:
+            _say_started(run)
+        queued = [f"#{run.id}" for run in made if run.pid is None]
+        if queued:
+            line(f"{names(queued)} wait: each run that ends starts the next")
+        line(f"{made[0].group}; `lvmtui stop --group {made[0].id}` ends all of it")
+    code = wait_for_all(session, made, note if as_json else line) if wait else 0
+    if as_json:
+        _write_runs(session, made)
+    raise typer.Exit(code)
+
+
+def _write_runs(session: Session, made: list[Run], *, single: bool = False) -> None:
+    from lvmtui.export.text import run_record, to_json
+
+    snapshot = take_snapshot(session)
+    records = [run_record(view_of(snapshot, run), snapshot.protocols) for run in made]
+    write(to_json(records[0] if single else records))
+
+
 def _say_started(run: Run) -> None:
-    line(f"{run.name} started in the background (pid {run.pid}); `lvmtui stop {run.id}` ends it")
+    size = _size(run)
+    line(
+        f"{run.name} started in the background (pid {run.pid}){f', {size}' if size else ''}; "
+        f"`lvmtui stop {run.id}` ends it"
+    )
 
 
-def stop(context: typer.Context, run: RunArgument, store: StoreOption = None) -> None:
-    """Ask a run to finish its batch, write a checkpoint and end."""
+def _size(run: Run) -> str:
+    """How many parameters it will have; empty where that cannot be told before its data are made."""
+    from lvmtui import format as fmt
+    from lvmtui import recipe as recipes
+    from lvmtui.phases import parameters
+
+    number = parameters(recipes.from_json(run.recipe))
+    return "" if number is None else f"{run.model} of {fmt.count(number)} parameters"
+
+
+def stop(
+    context: typer.Context,
+    run: RunArgument,
+    group: Annotated[
+        bool, typer.Option("--group", help="And all runs that were launched together with it.")
+    ] = False,
+    store: StoreOption = None,
+) -> None:
+    """Ask a run to finish its batch, write a checkpoint and end.
+
+    Of a group the next run starts then; with --group what waits leaves the queue as well.
+    """
     session = session_of(context, store)
     session.changes("stop")
     from lvmtui import launcher
+
+    found = find_run(session, run)
+    if group:
+        for asked in launcher.stop_group(session.store, found.id):
+            _say_stopped(asked)
+    else:
+        _say_stopped(launcher.stop(session.store, found.id))
+
+
+def _say_stopped(asked: Run) -> None:
     from lvmtui.store.lifecycle import Status
 
-    asked = launcher.stop(session.store, find_run(session, run).id)
     if asked.status is Status.DONE:
         line(f"{asked.name} is out of the queue")
     else:

@@ -24,6 +24,7 @@ from lvmtui.format import plain
 
 if TYPE_CHECKING:
     from lvmtui.phases import Phase
+    from lvmtui.recipe import Recipe
     from lvmtui.snapshot import Snapshot
 
 
@@ -78,6 +79,11 @@ class Field(Horizontal):
             self._input.value = value
         self.judge(changed=False, error="")
 
+    @property
+    def changed(self) -> bool:
+        """Whether something else than the recipe's own value is typed."""
+        return self.has_class("-changed")
+
     def judge(self, *, changed: bool, error: str) -> None:
         """Mark it as changed, and say under it what is wrong."""
         self.set_class(changed, "-changed")
@@ -114,6 +120,7 @@ class LaunchScreen(ModalScreen[LaunchChoice | None]):
         self._phases: list[Phase] = []
         self._trouble: dict[str, str] = {}
         """Dotted field name -> what is wrong with what is typed there."""
+        self._fields: tuple[Field, ...] = ()
 
     @property
     def phase(self) -> Phase | None:
@@ -146,6 +153,7 @@ class LaunchScreen(ModalScreen[LaunchChoice | None]):
                 yield Button("Launch", id="start", compact=True, variant="success")
 
     def on_mount(self) -> None:
+        self._fields = tuple(self.query(Field))
         phases = self.query_one(OptionList)
         names = [phase.name for phase in self._phases]
         if names:
@@ -163,7 +171,7 @@ class LaunchScreen(ModalScreen[LaunchChoice | None]):
         self.query_one("#about", Static).update(Content(plain(about)))
         self.query_one("#fields").display = phase.recipe is not None
         if phase.recipe is not None:
-            for place in self.query(Field):
+            for place in self._fields:
                 place.show(phase.value(place.dotted))
         self.query_one("#right").scroll_home(animate=False)
         self._judge()
@@ -190,7 +198,7 @@ class LaunchScreen(ModalScreen[LaunchChoice | None]):
         self._judge()
 
     def _overrides(self, phase: Phase) -> dict[str, str]:
-        return phase.changed({place.dotted: place.value for place in self.query(Field)})
+        return phase.changed({place.dotted: place.value for place in self._fields})
 
     def _judge(self) -> None:
         """Show what it takes and whether it can be started."""
@@ -203,8 +211,10 @@ class LaunchScreen(ModalScreen[LaunchChoice | None]):
         problem, takes = phase.trouble, []
         try:
             recipe = phase.build(overrides)
-            problem = obstacle(recipe)
+            self._leave_out(recipe)
             takes = what_it_takes(recipe, last_run(self._snapshot, phase.name))
+            if error := obstacle(recipe):
+                problem, takes = error.message, [takes[0], error.hint]
         except LvmtuiError as error:
             problem = "; ".join(self._trouble) + " is not allowed" if self._trouble else str(error)
         # The heights are fixed: laying out so many fields again at every key would be felt.
@@ -218,6 +228,15 @@ class LaunchScreen(ModalScreen[LaunchChoice | None]):
             said = f"changed: {plain(words)}" if words else "as the recipe says"
             verdict.update(Content(said), layout=False)
         self.query_one("#start", Button).disabled = bool(problem)
+
+    def _leave_out(self, recipe: Recipe) -> None:
+        """Hide the fields that make no difference to this recipe, unless something was typed there."""
+        from lvmtui.phases import heeded
+
+        for place in self._fields:
+            shown = heeded(recipe, place.dotted) or place.changed
+            if place.display != shown:  # even the same value would lay out the whole form again
+                place.display = shown
 
     @on(Input.Submitted)
     @on(OptionList.OptionSelected)

@@ -164,6 +164,24 @@ async def test_a_broken_recipe_is_shown_as_such(project: Path, launched: list[An
     assert not launched
 
 
+async def test_fields_that_the_model_does_not_heed_are_left_out(project: Path, launched: list[Any]) -> None:
+    async with opened(project / "runs.db", size=(120, 36)) as (app, pilot):
+        screen = await on_form(app, pilot)
+        assert field(screen, "model.slots").display
+        assert not field(screen, "model.heads").display
+        assert "memory_gru, 11.3M parameters" in text(app)
+        await type_into(pilot, field(screen, "model.slots"), "8")
+        await type_into(pilot, field(screen, "model.name"), "transformer")
+        assert field(screen, "model.heads").display
+        assert field(screen, "model.slots").display  # something was typed there
+        assert not field(screen, "model.chunk").display
+        await type_into(pilot, field(screen, "data.context"), "100000")
+        assert screen.query_one("#start", Button).disabled == ("needs 100001 vectors" in text(app))
+        await type_into(pilot, field(screen, "model.heads"), "7")
+        assert "multiple of twice model.heads" in text(app)
+        assert screen.query_one("#start", Button).disabled
+
+
 async def test_the_last_run_of_the_phase_tells_what_it_takes(project: Path) -> None:
     database = Database.open(project / "runs.db")
     new_run(database, "mine").start().train(4)

@@ -1,0 +1,24 @@
+"""Starts and signals runs: the only place that starts engine processes. Knows no screen."""
+
+from lvmtui.launcher.launching import launch, launch_group
+from lvmtui.launcher.places import open_store, run_folder
+from lvmtui.launcher.processes import ask_engine, collect, run_engine, run_python, start_engine
+from lvmtui.launcher.steering import REMOTE_SILENCE, kill, proven_loss, resume, stop, stop_group
+
+__all__ = [
+    "REMOTE_SILENCE",
+    "ask_engine",
+    "collect",
+    "kill",
+    "launch",
+    "launch_group",
+    "open_store",
+    "proven_loss",
+    "resume",
+    "run_engine",
+    "run_folder",
+    "run_python",
+    "start_engine",
+    "stop",
+    "stop_group",
+]

@@ -1,0 +1,138 @@
+"""The engine's processes: starting, signalling, collecting. Nothing else here starts any."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from lvmtui.errors import LaunchError
+from lvmtui.liveness import process_alive
+from lvmtui.store.records import Run
+
+KILL_SECONDS = 10.0
+"""How long a killed process may take to disappear."""
+
+
+def run_engine(args: Sequence[str]) -> int:
+    """Run the engine's own command line on this terminal.
+
+    Returns:
+        Its exit code; 128 + the signal's number where a signal ended it.
+    """
+    process = subprocess.Popen([sys.executable, "-P", "-m", "engine", *args])
+    while True:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            continue  # the terminal has sent it to the engine as well, which ends by itself
+        return code if code >= 0 else 128 - code
+
+
+def ask_engine(args: Sequence[str]) -> tuple[int, str]:
+    """Run the engine's own command line on this terminal, but for what it prints on standard output.
+
+    Returns:
+        Its exit code, and what it printed.
+    """
+    command = [sys.executable, "-P", "-m", "engine", *args]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False, text=True)
+    return done.returncode, done.stdout
+
+
+def start_engine(args: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    """Start the engine's command line detached from this process, which it outlives.
+
+    Args:
+        log: file that what it says is appended to; its folder is made where needed.
+
+    Raises:
+        OSError: the file or the process cannot be made.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "engine", *args],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def collect(process: subprocess.Popen[bytes]) -> None:
+    """Take note of a process's end whenever it comes, so that nothing of it stays behind."""
+    threading.Thread(target=process.wait, name=f"reaper-{process.pid}", daemon=True).start()
+
+
+def run_python(code: str, *, seconds: float) -> tuple[int, str]:
+    """Run a few lines of Python in a process of their own: what they import or crash is theirs.
+
+    Returns:
+        Exit code and output, errors included; code 124 when it took longer than `seconds`.
+    """
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", code],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=seconds,
+            check=False,
+            text=True,
+        )
+    except subprocess.TimeoutExpired:
+        return 124, f"no answer within {seconds:.0f} s"
+    return done.returncode, done.stdout
+
+
+def send_signal(pid: int, number: signal.Signals) -> None:
+    """Send a signal; a process that has just ended by itself needs none.
+
+    Raises:
+        LaunchError: the process belongs to another user.
+    """
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+    except PermissionError as error:
+        raise LaunchError(
+            f"process {pid} belongs to another user", "Ask its owner, or use an account that may signal it."
+        ) from error
+
+
+def kill_group(run: Run) -> None:
+    """Kill a run's process and all it started, and wait until it is gone.
+
+    Raises:
+        LaunchError: the process belongs to another user, or will not die.
+    """
+    pid = run.pid
+    if pid is None:
+        return
+    try:
+        # Engines lead a process group of their own. Anything else is no group of ours to kill.
+        if os.getpgid(pid) == pid:
+            os.killpg(pid, signal.SIGKILL)
+        else:
+            send_signal(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    except PermissionError as error:
+        raise LaunchError(
+            f"process {pid} belongs to another user", "Ask its owner, or use an account that may signal it."
+        ) from error
+    deadline = time.monotonic() + KILL_SECONDS
+    while process_alive(run):
+        if time.monotonic() > deadline:
+            raise LaunchError(
+                f"process {pid} does not end",
+                "It may hang in the kernel (a network file system, a driver); see `ps`.",
+            )
+        time.sleep(0.02)
