@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ FORMAT = "lvmtui-checkpoint-1"
 _TENSOR = "$tensor"
 _SUFFIX = ".safetensors"
 _TEMPORARY = ".tmp"
+_RESTORE = "Restore the file from a copy, or launch the phase again from the start."
 
 
 @dataclass(frozen=True)
@@ -75,43 +76,57 @@ def save(path: Path, state: Mapping[str, Any]) -> Written:
     return Written(path=path, sha256=sha256, size=size)
 
 
-def load(path: Path, sha256: str) -> dict[str, Any]:
-    """Read a checkpoint back, tensors on the CPU.
+def load(path: Path, sha256: str | None, *, only: Collection[str] = ()) -> dict[str, Any]:
+    """Read a checkpoint back, tensors on the CPU. Nothing in the file is executed.
 
     Args:
         path: the file.
-        sha256: what the store says its hash is.
+        sha256: what the store says its hash is; None where nothing is known of it.
+        only: parts of the state to read, by path (`learner/model`); empty for all.
 
     Raises:
         CheckpointError: it is missing, changed, damaged or of another format.
     """
+    if sha256 is not None:
+        _check_hash(path, sha256)
+    try:
+        with safe_open(path, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise CheckpointError(
+                    f"{path} has the format {metadata.get('format')!r}, and this version reads {FORMAT!r}",
+                    "Resume it with the version of lvmtui that wrote it.",
+                )
+            document = json.loads(metadata["state"])
+            if not isinstance(document, dict):
+                raise CheckpointError(f"{path} is no whole checkpoint: it holds no state", _RESTORE)
+            read = _unpack(_parts(document, only) if only else document, opened.get_tensor)
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from error
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is no whole checkpoint: {error}", _RESTORE) from error
+    state: dict[str, Any] = read
+    return state
+
+
+def _check_hash(path: Path, sha256: str) -> None:
     try:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise CheckpointError(
-            f"cannot read the checkpoint {path}: {error.strerror}",
-            "Put the file back where it was, or launch the phase again from the start.",
-        ) from error
+        raise _unreadable(path, error.strerror or str(error)) from error
     if found != sha256:
         raise CheckpointError(
-            f"the checkpoint {path} is damaged: its sha256 is {found[:12]}…, the store says {sha256[:12]}…",
-            "Restore the file from a copy, or launch the phase again from the start.",
+            f"the checkpoint {path} is damaged: its sha256 is {found[:12]}…, and it should be {sha256[:12]}…",
+            _RESTORE,
         )
-    try:
-        with safe_open(path, framework="pt") as opened:
-            metadata = opened.metadata() or {}
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"cannot read the checkpoint {path}: {error}") from error
-    if metadata.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path} has the format {metadata.get('format')!r}, and this version reads {FORMAT!r}",
-            "Resume it with the version of lvmtui that wrote it.",
-        )
-    state = _unpack(json.loads(metadata["state"]), tensors)
-    assert isinstance(state, dict)
-    return state
+
+
+def _unreadable(path: Path, why: str) -> CheckpointError:
+    return CheckpointError(
+        f"cannot read the checkpoint {path}: {why}",
+        "Put the file back where it was, or launch the phase again from the start.",
+    )
 
 
 def remove_strays(folder: Path, known: set[str]) -> list[str]:
@@ -149,15 +164,27 @@ def _pack(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     return value
 
 
-def _unpack(value: Any, tensors: Mapping[str, Tensor]) -> Any:
-    """What `_pack` was given, with texts as keys and lists for tuples."""
+def _unpack(value: Any, tensor: Callable[[str], Tensor]) -> Any:
+    """What `_pack` was given, with texts as keys and lists for tuples; `tensor` gives one by its name."""
     if isinstance(value, dict):
         if value.keys() == {_TENSOR}:
-            return tensors[value[_TENSOR]]
-        return {key: _unpack(item, tensors) for key, item in value.items()}
+            return tensor(value[_TENSOR])
+        return {key: _unpack(item, tensor) for key, item in value.items()}
     if isinstance(value, list):
-        return [_unpack(item, tensors) for item in value]
+        return [_unpack(item, tensor) for item in value]
     return value
+
+
+def _parts(document: Mapping[str, Any], only: Collection[str], prefix: str = "") -> dict[str, Any]:
+    """The parts of a document that are at or on the way to the paths of `only`."""
+    kept: dict[str, Any] = {}
+    for key, value in document.items():
+        path = f"{prefix}{key}"
+        if path in only:
+            kept[key] = value
+        elif isinstance(value, dict) and any(wanted.startswith(f"{path}/") for wanted in only):
+            kept[key] = _parts(value, only, f"{path}/")
+    return kept
 
 
 def _sync_folder(folder: Path) -> None:

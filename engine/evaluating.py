@@ -21,6 +21,7 @@ from engine.evaluate import Judge
 from engine.judged import Judged, Which, checkpoint_of, stored_test
 from engine.learner import Learner
 from engine.models import ComposerStart
+from engine.probe import check_learner
 from engine.protocol import protocol_id
 from engine.resume import refuse_changes
 from engine.session import set_up_torch, versions
@@ -84,7 +85,7 @@ def evaluate_run(
     baselines = kept_baselines(judge, bench.task.splits, context=context, device=bench.device, call=call)
     learner = bench.learner(state)
     evaluation = bench.validate(learner, judge, row, rivals(judge, call))
-    reproduced = _compare(reader, run, row, evaluation, bench.elsewhere(state["identity"]))
+    reproduced = compare_with_stored(reader, run, row, evaluation, bench.elsewhere(state["identity"]))
     fingerprint = bench.data.fingerprint
     if split == "validation":
         count = looks.test_looks(reader, fingerprint)
@@ -147,6 +148,7 @@ class _Bench:
         start = ComposerStart.copy_last(torch.zeros(self.data.dim))
         learner = build_learner(self.recipe, self.task, start, self.device)
         learner.load_state_dict(state["learner"])
+        check_learner(learner, state.get("probe"), "the checkpoint")
         return learner
 
     def validate(
@@ -171,7 +173,9 @@ class _Bench:
         return ", ".join(changed)
 
 
-def _compare(reader: Reader, run: Run, row: Checkpoint, evaluation: Evaluation, elsewhere: str) -> str:
+def compare_with_stored(
+    reader: Reader, run: Run, row: Checkpoint, evaluation: Evaluation, elsewhere: str
+) -> str:
     """The recomputed ranks on validation beside those that training stored, in words.
 
     Raises:

@@ -155,8 +155,11 @@ def _baselines(arguments: argparse.Namespace) -> None:
 
 
 @contextmanager
-def needing_torch() -> Iterator[None]:
+def needing_torch(what: str = "judging") -> Iterator[None]:
     """Say in words that a package of the extra `train` is missing.
+
+    Args:
+        what: what needs it.
 
     Raises:
         MissingDependency: one is.
@@ -168,6 +171,6 @@ def needing_torch() -> Iterator[None]:
         if package not in {"torch", "safetensors", "sklearn"}:
             raise
         raise MissingDependency(
-            f"judging needs {package}, which is not installed for {sys.executable}",
+            f"{what} needs {package}, which is not installed for {sys.executable}",
             "Install it with: pip install 'lvmtui[train]'",
         ) from error

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import checkpoint
+from engine.probe import check_learner
 from engine.reporter import Reporter
 from engine.train import Trainer
 from lvmtui.errors import CheckpointError
@@ -26,6 +27,7 @@ def go_on(trainer: Trainer, run: Run, root: Path, reporter: Reporter) -> None:
         state = checkpoint.load(root / last.path, last.sha256)
         refuse_changes(state["identity"], trainer.identity, run)
         trainer.load_state_dict(state)
+        _check_probe(trainer, state, Path(last.path).name, reporter)
         _warn_of_changes(state["identity"], trainer.identity, reporter)
     step = -1 if last is None else last.step
 
@@ -72,6 +74,12 @@ def refuse_changes(then: Mapping[str, Any], now: Mapping[str, Any], run: Run) ->
             f"{now['protocol']}",
             "Resume it with the version of lvmtui that began it, or launch the phase again.",
         )
+
+
+def _check_probe(trainer: Trainer, state: Mapping[str, Any], source: str, reporter: Reporter) -> None:
+    """Refuse weights that do not make the model they were saved from."""
+    if check_learner(trainer.learner, state.get("probe"), source) is None:
+        reporter.event("unprobed", f"{source} carries no probe: what its weights predict was not checked")
 
 
 def _warn_of_changes(then: Mapping[str, Any], now: Mapping[str, Any], reporter: Reporter) -> None:
