@@ -13,7 +13,7 @@ from lvmtui import stats
 from lvmtui.logtail import LogTail
 from lvmtui.series import min_max
 from lvmtui.snapshot import RunDetail, Series, Slicing
-from lvmtui.store.records import Checkpoint, Evaluation, Event, MetricPoint, Protocol, Run
+from lvmtui.store.records import Checkpoint, Evaluation, Event, Latency, MetricPoint, Protocol, Run
 
 if TYPE_CHECKING:
     from lvmtui.store.reader import Reader
@@ -170,7 +170,7 @@ class Detail:
         self._slices = sliced(reader, full, same[0] if same else None, protocol)
         self._baseline_hits = hit_curve(same[0].ranks) if same else ()
 
-    def build(self, evaluations: tuple[Evaluation, ...]) -> RunDetail:
+    def build(self, evaluations: tuple[Evaluation, ...], latencies: tuple[Latency, ...] = ()) -> RunDetail:
         """The detail as it is now; the same object as before when nothing in it changed."""
         old = self._detail
         log = self._log.read()
@@ -187,6 +187,7 @@ class Detail:
             hit_curve=self._hits,
             baseline_hit_curve=self._baseline_hits,
             slices=self._slices,
+            latencies=latencies,
         )
         if not (same_series and _same_but_series(old, new)):
             self._detail = new

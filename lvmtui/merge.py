@@ -17,7 +17,7 @@ from lvmtui.liveness import lost_reason
 from lvmtui.reading import aliases, baselines_by_protocol, best_of, run_view
 from lvmtui.snapshot import DeviceView, RunView, Snapshot, State, shown_state
 from lvmtui.store.lifecycle import Status
-from lvmtui.store.records import DeviceSample, Evaluation, Promotion, Protocol, Run
+from lvmtui.store.records import DeviceSample, Evaluation, Latency, Promotion, Protocol, Run
 
 if TYPE_CHECKING:
     from lvmtui.details import Detail
@@ -76,13 +76,15 @@ class Merge:
         self._details: OrderedDict[int, Detail] = OrderedDict()
         self._tests: dict[int, Evaluation] = {}
         """The newest evaluation of the test split of each run that has one."""
+        self._latencies: dict[int, tuple[Latency, ...]] = {}
         self._audits = Audits()
-        self._last_evaluation = self._last_sample = self._last_audit = 0
+        self._last_evaluation = self._last_sample = self._last_audit = self._last_latency = 0
         self._snapshot: Snapshot | None = None
 
     def read(self, now: float) -> None:
         """Read what the store has new, without details."""
         self._read_runs()
+        self._read_latencies()
         self._read_evaluations()
         self._read_promotions()
         self._read_audits()
@@ -143,11 +145,20 @@ class Merge:
         for run_id in list(self._rewound):
             self._read_again(self._runs[run_id])
 
+    def _read_latencies(self) -> None:
+        new = self._reader.latencies(after=self._last_latency)
+        if new:
+            self._last_latency = new[-1].id
+        for latency in new:
+            self._latencies[latency.run_id] = (*self._latencies.get(latency.run_id, ()), latency)
+            self._stale.add(latency.run_id)
+
     def _read_again(self, run: Run) -> None:
         """Read a resumed run's rows from their start: the engine drops those behind its checkpoint and
         writes them again. Goes on until progress shows that this is over."""
         kept = [e for e in self._reader.evaluations(run.id) if e.split == "validation"]
         self._evaluations[run.id] = [replace(evaluation, ranks=b"") for evaluation in kept]
+        self._latencies[run.id] = tuple(self._reader.latencies(run_id=run.id))
         self._stale.add(run.id)
         if run.id in self._details:
             self._details[run.id].forget_curves()
@@ -197,7 +208,9 @@ class Merge:
         """Everything as it is now; the same object as before when nothing in it changed."""
         self._build_views(now)
         details = {
-            run_id: self._details[run_id].build(tuple(self._evaluations.get(run_id, ())))
+            run_id: self._details[run_id].build(
+                tuple(self._evaluations.get(run_id, ())), self._latencies.get(run_id, ())
+            )
             for run_id in looked_at
             if run_id in self._details
         }
@@ -248,6 +261,7 @@ class Merge:
                 stop_requested=run_id in self._asked,
                 findings=self._audits.wrong_with(run),
                 test=self._tests.get(run_id),
+                latencies=self._latencies.get(run_id, ()),
             )
             old = self._views.get(run_id)
             if old is not None and old.state is State.LOST is view.state and old.run == run:

@@ -10,7 +10,8 @@ from lvmtui.format import plain
 from lvmtui.leaderboard.verdicts import strongest
 from lvmtui.liveness import lost_reason
 from lvmtui.snapshot import RunView, Series, shown_state
-from lvmtui.store.records import Evaluation, MetricPoint, Promotion, Run
+from lvmtui.store.latencies import headline
+from lvmtui.store.records import Evaluation, Latency, MetricPoint, Promotion, Run
 
 LOG_NAME = "run.log"
 
@@ -65,6 +66,7 @@ def run_view(
     stop_requested: bool = False,
     findings: tuple[Finding, ...] = (),
     test: Evaluation | None = None,
+    latencies: Sequence[Latency] = (),
 ) -> RunView:
     """One run, ready to show.
 
@@ -77,19 +79,22 @@ def run_view(
         stop_requested: a stop was asked for and not answered yet.
         findings: what is wrong with the run and its data, worst first.
         test: its newest evaluation of the test split.
+        latencies: what was measured of its checkpoints, oldest first.
     """
     reason = lost_reason(run, now)
+    best = best_of(run, evaluations)
     return RunView(
         run=run,
         state=shown_state(run, reason),
         lost_reason=reason or "",
         stop_requested=stop_requested,
-        best=best_of(run, evaluations),
+        best=best,
         last=evaluations[-1] if evaluations else None,
         baseline=strongest(baselines.get(run.protocol_id or "", ())),
         aliases=run_aliases,
         findings=findings,
         test=test,
+        latency=headline(latencies, best),
     )
 
 

@@ -23,6 +23,7 @@ from lvmtui.store.records import (
     Evaluation,
     Event,
     Interval,
+    Latency,
     Promotion,
     Protocol,
     Run,
@@ -103,6 +104,8 @@ class RunView:
     """What the audits found wrong with the run and its data, worst first; no check that passed."""
     test: Evaluation | None = None
     """The newest evaluation of the test split (without ranks)."""
+    latency: Latency | None = None
+    """Streaming in fp32 with the best checkpoint, of its newest bench: the slowest context."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,8 @@ class RunDetail:
     """The same for the run's strongest baseline (`RunView.baseline`)."""
     slices: tuple[Slicing, ...] = ()
     """The best evaluation by lane, position, context and similarity."""
+    latencies: tuple[Latency, ...] = ()
+    """Every measurement of the run's checkpoints, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,7 +195,7 @@ def test_markdown_shows_cells_as_they_are() -> None:
     text = leaderboard_text(board("a|b<script>`*_[x](y)"), PROTOCOLS, "md")
     line = next(line for line in text.splitlines() if line.startswith("| 1 "))
     assert "a\\|b&lt;script>\\`\\*\\_\\[x\\](y)" in line
-    assert line.replace("\\|", "").count("|") == 22
+    assert line.replace("\\|", "").count("|") == 23
 
 
 def export(kind: str, **values: str) -> str:

@@ -12,9 +12,10 @@ from lvmtui.cli.session import line, terminal_width
 from lvmtui.cli.tables import Column, print_table
 from lvmtui.format import MISSING, count, duration, interval, p_value, percent, signed, small
 from lvmtui.leaderboard.protocols import looks_words
-from lvmtui.leaderboard.ranking import Group, Row, judged_otherwise
+from lvmtui.leaderboard.ranking import Group, Row, judged_otherwise, latency_words
 from lvmtui.leaderboard.seeds import PhaseSummary, by_phase
 from lvmtui.leaderboard.verdicts import SHORT, Verdict
+from lvmtui.store.latencies import milliseconds, short_place
 from lvmtui.store.records import Evaluation, Interval
 
 Cell = str | Text
@@ -82,6 +83,10 @@ def _test(row: Row) -> str:
     return f"{percent(row.test.hit5)} {_interval(row.test, 'hit5')}".rstrip() if row.test else MISSING
 
 
+def _latency(row: Row) -> str:
+    return f"{milliseconds(row.latency.p95)} {short_place(row.latency)}" if row.latency else MISSING
+
+
 FIELDS = (
     Field(Column("#", "right"), _rank),
     Field(Column("run"), _name),
@@ -99,6 +104,11 @@ FIELDS = (
         Column("p", drop=8),
         _of_runs(lambda row: p_value(row.versus.p) if row.versus else MISSING),
         lambda group: any(row.versus for row in group.rows),
+    ),
+    Field(
+        Column("p95 ms", drop=7),
+        _of_runs(_latency),
+        lambda group: any(row.latency for row in group.rows),
     ),
     Field(Column("params", "right", drop=10), _of_runs(lambda row: count(row.parameters))),
     Field(Column("epochs", "right", drop=11), _of_runs(lambda row: f"{row.best_epoch}/{row.epochs}")),
@@ -131,7 +141,7 @@ def print_group(group: Group, *, phases: bool = False) -> None:
     print_table([field.column for field in fields], rows)
     if any(row.tied for row in group.rows):
         line("= : its interval overlaps that of #1; the order between them may be chance")
-    for words in (judged_otherwise(group.rows), *group.notes):
+    for words in (judged_otherwise(group.rows), latency_words(group.rows), *group.notes):
         if words:
             line(words)
 

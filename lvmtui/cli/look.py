@@ -54,8 +54,11 @@ def ls(
         note("No run is active." if active else "No runs yet. `lvmtui launch PHASE` starts one.")
         return
     from lvmtui.cli.render import print_runs
+    from lvmtui.liveness import stalled_groups, stalled_words
 
     print_runs(views, snapshot)
+    for run in stalled_groups([view.run for view in snapshot.runs], time.time()):
+        note(stalled_words(run))
 
 
 def show(
@@ -68,15 +71,25 @@ def show(
     view = view_of(snapshot, found)
     with reading(session) as reader:
         checkpoints = reader.checkpoints(found.id)
+        latencies = reader.latencies(run_id=found.id)
     if as_json:
         from lvmtui.export.text import run_text
 
         looks = snapshot.test_looks.get(found.data_fingerprint or "", 0)
-        write(run_text(view, snapshot.protocols, "json", checkpoints=checkpoints, looks=looks))
+        write(
+            run_text(
+                view,
+                snapshot.protocols,
+                "json",
+                checkpoints=checkpoints,
+                latencies=latencies,
+                looks=looks,
+            )
+        )
         return
     from lvmtui.cli.render import print_run
 
-    print_run(view, snapshot, checkpoints)
+    print_run(view, snapshot, checkpoints, latencies)
 
 
 def logs(

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from lvmtui.cli.session import line
 from lvmtui.cli.tables import Column, print_facts, print_table
+from lvmtui.experts import expert_use
 from lvmtui.findings import Finding
 from lvmtui.format import (
     MISSING,
@@ -32,8 +33,10 @@ from lvmtui.leaderboard.protocols import flaws_of, looks_words
 from lvmtui.leaderboard.ranking import training_seconds
 from lvmtui.leaderboard.verdicts import GLYPHS as VERDICT_GLYPHS
 from lvmtui.leaderboard.verdicts import Verdict, Worth, badge, sentence, strongest, worth
+from lvmtui.remaining import remaining_of
 from lvmtui.snapshot import GLYPHS, RunView, Snapshot, State
-from lvmtui.store.records import Checkpoint, Evaluation, Interval, Severity, Versus
+from lvmtui.store.latencies import milliseconds, place
+from lvmtui.store.records import GROUP_PREFIX, Checkpoint, Evaluation, Interval, Latency, Severity, Versus
 from lvmtui.versus import versus_of
 
 STATE_STYLES = {
@@ -96,6 +99,7 @@ def print_runs(views: Sequence[RunView], snapshot: Snapshot) -> None:
         Column("patience", "right", drop=5),
         Column("time", "right", drop=3),
         Column("started", drop=9),
+        Column("group" if any(view.run.group for view in views) else "", drop=7),
         Column("note", drop=10, shrinks=True),
     ]
     print_table(columns, [_run_cells(view, snapshot) for view in views])
@@ -120,16 +124,25 @@ def _run_cells(view: RunView, snapshot: Snapshot) -> list[str | Text]:
         f"{progress.patience_used}/{progress.patience}",
         duration(training_seconds(view)),
         f"{duration(max(0.0, snapshot.taken - run.created))} ago",
+        (run.group or "").removeprefix(GROUP_PREFIX),
         view.lost_reason
         or (plain_lines(run.error or "")[0] if view.state is State.FAILED else "")
         or run.note,
     ]
 
 
-def print_run(view: RunView, snapshot: Snapshot, checkpoints: Sequence[Checkpoint]) -> None:
+def print_run(
+    view: RunView, snapshot: Snapshot, checkpoints: Sequence[Checkpoint], latencies: Sequence[Latency] = ()
+) -> None:
     """Everything about one run."""
     facts = [*_state_facts(view), *_finding_facts(view), *_score_facts(view, snapshot)]
-    print_facts([*facts, *_test_facts(view, snapshot), *_rest(view, checkpoints)])
+    facts += _expert_facts(view)
+    facts += [*_test_facts(view, snapshot), *_latency_facts(view)]
+    print_facts([*facts, *_rest(view, checkpoints)])
+    if latencies:
+        from lvmtui.cli.latency_table import print_latencies
+
+        print_latencies(latencies)
     if view.run.error:
         line()
         for text in plain_lines(view.run.error.rstrip("\n")):
@@ -162,6 +175,11 @@ def _state_facts(view: RunView) -> list[tuple[str, str | Text]]:
     if progress.vectors_per_second is not None:
         facts.append(
             ("speed", f"{speed(progress.vectors_per_second)}, epoch {duration(progress.epoch_seconds)}")
+        )
+    left = remaining_of(run) if view.state.is_active else None
+    if left is not None:
+        facts.append(
+            ("left", f"at most {duration(left.worst)}; {duration(left.likely)} if no gain comes any more")
         )
     facts.append(("time", f"{duration(training_seconds(view))} in {run.attempt} attempt(s)"))
     return facts
@@ -232,6 +250,15 @@ def _versus_words(item: Versus) -> str:
     return f"{metric_name(item.metric)} {signed(item.difference)} {around}, {p_value(item.p)}"
 
 
+def _expert_facts(view: RunView) -> list[tuple[str, str | Text]]:
+    """Which experts the model asks, overall and lane by lane of the targets; nothing where it has none."""
+    use = expert_use(view.best.details) if view.best is not None else None
+    if use is None:
+        return []
+    facts: list[tuple[str, str | Text]] = [("experts", f"{use.everywhere.words}; lanes {use.source}")]
+    return facts + [(f"  {lane.lane}", lane.words) for lane in use.lanes]
+
+
 def _judged_on(evaluation: Evaluation, snapshot: Snapshot) -> str:
     """What a score must be read with."""
     protocol = snapshot.protocols.get(evaluation.protocol_id)
@@ -261,6 +288,16 @@ def _test_facts(view: RunView, snapshot: Snapshot) -> list[tuple[str, str | Text
     if looks:
         facts.append(("test looks", looks_words(looks)))
     return facts
+
+
+def _latency_facts(view: RunView) -> list[tuple[str, str | Text]]:
+    """How long the next vector takes, where that was measured."""
+    item = view.latency
+    if item is None:
+        return []
+    times = ", ".join(f"P{name[1:]} {milliseconds(getattr(item, name))}" for name in ("p50", "p95", "p99"))
+    words = f"{times} ms streaming after {thousands(item.context)} vectors, {item.precision}, {place(item)}"
+    return [("latency", words)]
 
 
 def _scores(evaluation: Evaluation) -> str:

@@ -20,7 +20,8 @@ from lvmtui.export.records import (
 from lvmtui.leaderboard.protocols import protocol_words
 from lvmtui.leaderboard.verdicts import Worth, sentence
 from lvmtui.snapshot import RunView
-from lvmtui.store.records import Evaluation, Event, MetricPoint
+from lvmtui.store.latencies import place
+from lvmtui.store.records import Evaluation, Event, Latency, MetricPoint
 from lvmtui.versus import versus_of
 
 LONG_KEYS = (
@@ -35,6 +36,7 @@ def long_rows(
     evaluations: Sequence[Evaluation],
     metrics: Sequence[MetricPoint],
     events: Sequence[Event],
+    latencies: Sequence[Latency],
     looks: int | None,
 ) -> list[Record]:
     """The rows, with the keys of `LONG_KEYS`: what is wrong first, then the run, its scores, its history."""
@@ -57,6 +59,8 @@ def long_rows(
     rows += [base | {"record": "recipe", "key": key, "text": text} for key, text in recipe]
     for evaluation in evaluations:
         rows += _evaluation_rows(base, evaluation, protocols)
+    for latency in latencies:
+        rows += _latency_rows(base, latency)
     rows += [
         base | {"record": "metric"} | record
         for record in metric_records(view, protocols, evaluations, metrics)
@@ -104,4 +108,28 @@ def _evaluation_rows(base: Record, evaluation: Evaluation, protocols: Protocols)
             | {"detectable": item.detectable, "interval_method": "paired bootstrap over documents"}
             | {"text": f"minus {item.baseline}, context {item.context}"}
         )
+    return rows
+
+
+def _latency_rows(base: Record, latency: Latency) -> list[Record]:
+    """One row a percentile, in seconds; then one a score, one a change against fp32. A refusal says why."""
+    what = f"{latency.mode}/{latency.precision}"
+    own = base | {"record": "latency", "epoch": latency.epoch, "step": latency.step, "time": latency.time}
+    text = f"seconds after {latency.context} vectors, top {latency.top}, {place(latency)}"
+    timed = own | {"n": latency.n, "pool": latency.pool, "text": text}
+    rows = [
+        timed | {"key": f"{what}/{key}", "value": getattr(latency, key)}
+        for key in ("p50", "p95", "p99")
+        if getattr(latency, key) is not None
+    ]
+    if latency.refused:
+        rows.append(own | {"key": f"{what}/refused", "text": latency.refused})
+    judged = own | {"protocol_id": latency.protocol_id, "n": latency.judged}
+    for score in ("hit1", "hit5", "hit10"):
+        rows.append(judged | {"key": f"{what}/{score}", "value": getattr(latency, score)})
+        bounds, change = getattr(latency, f"{score}_change_interval"), getattr(latency, f"{score}_change")
+        if change is not None:
+            row = judged | {"key": f"{what}/{score}_change", "value": change, "text": "minus fp32"}
+            row |= {"low": bounds.low if bounds else None, "high": bounds.high if bounds else None}
+            rows.append(row)
     return rows

@@ -21,11 +21,12 @@ from lvmtui.format import (
     thousands,
 )
 from lvmtui.leaderboard.protocols import flaws_of, looks_words, protocol_words
-from lvmtui.leaderboard.ranking import Group, Row, judged_otherwise
+from lvmtui.leaderboard.ranking import Group, Row, judged_otherwise, latency_words
 from lvmtui.leaderboard.seeds import PhaseSummary, by_phase
 from lvmtui.leaderboard.verdicts import GLYPHS, Verdict, sentence
 from lvmtui.snapshot import RunView
-from lvmtui.store.records import Evaluation, Event, MetricPoint
+from lvmtui.store.latencies import MODES, milliseconds, place, refusals, short_place
+from lvmtui.store.records import Evaluation, Event, Latency, MetricPoint
 from lvmtui.versus import versus_of
 
 _JUDGED_ON = ("n", "pool", "interval method", "protocol id", "data fingerprint")
@@ -34,7 +35,7 @@ _METRICS_ON = ("n", "pool", "protocol id", "data fingerprint")
 
 _LEADERBOARD_TITLES = (
     *("#", "run", "run id", "phase", "ctx", "Hit@1", "Hit@5", "Hit@10", "MRR", "skill", "vs baseline"),
-    *("epoch", "verdict", "judged", "findings", "test Hit@5"),
+    *("epoch", "verdict", "judged", "findings", "test Hit@5", "p95 ms"),
     *_JUDGED_ON,
 )
 
@@ -101,7 +102,9 @@ def _remarks(group: Group) -> Iterator[str]:
         yield looks_words(group.looks)
     if any(row.tied for row in group.rows):
         yield "Tied: its interval overlaps that of #1; the order between them may be chance."
-    yield from (words for words in (judged_otherwise(group.rows), *group.notes) if words)
+    yield from (
+        words for words in (judged_otherwise(group.rows), latency_words(group.rows), *group.notes) if words
+    )
 
 
 def _markdown_row(row: Row, protocols: Protocols) -> tuple[str, ...]:
@@ -123,6 +126,7 @@ def _markdown_row(row: Row, protocols: Protocols) -> tuple[str, ...]:
         row.basis.value or "-",
         _found(row),
         _test(row, protocols),
+        f"{milliseconds(row.latency.p95)} ({short_place(row.latency)})" if row.latency else MISSING,
         *_judged_on(scores, protocols),
     )
 
@@ -170,6 +174,7 @@ def run_markdown(
     evaluations: Sequence[Evaluation],
     metrics: Sequence[MetricPoint],
     events: Sequence[Event],
+    latencies: Sequence[Latency],
     looks: int | None,
 ) -> str:
     """The run part by part; of each metric only the first, last, lowest and highest value."""
@@ -195,6 +200,7 @@ def run_markdown(
             _versus_table(shown, run.id, protocols),
             "## Evaluations\n\nHit@K in percent with 95 % intervals.\n",
             markdown_table(titles, [_evaluation_row(item, run.id, protocols) for item in shown]),
+            *_latency_parts(latencies),
             "## The run\n",
             markdown_table(("fact", "value"), run_facts(view, protocols)),
             "## Metrics\n\nHit@K and MRR stand under Evaluations.\n",
@@ -250,6 +256,41 @@ def _score_words(item: Evaluation, protocols: Protocols) -> str:
     hits = ", ".join(f"{metric_name(name)} {_hit(item, name)}" for name in ("hit1", "hit5", "hit10", "mrr"))
     n, pool, method, protocol_id, fingerprint = _judged_on(item, protocols)
     return f"{hits}; n {n}, pool {pool}, {method}, protocol {protocol_id}, data {fingerprint}."
+
+
+_LATENCY_TITLES = (
+    *("mode", "precision", "context", "P50 ms", "P95 ms", "P99 ms", "queries", "pool", "top", "load"),
+    *("where", "Hit@5", "minus fp32", "epoch"),
+)
+
+
+def _latency_parts(latencies: Sequence[Latency]) -> Iterator[str]:
+    """What was measured of the run's checkpoints; nothing where nothing was."""
+    if not latencies:
+        return
+    yield "## Latency\n\nMilliseconds a query. Only what was measured at one place can be compared.\n"
+    yield from (f"{escape(words)}.\n" for words in refusals(latencies))
+    timed = [item for item in latencies if not item.refused]
+    yield markdown_table(_LATENCY_TITLES, map(_latency_row, timed))
+
+
+def _latency_row(item: Latency) -> tuple[str, ...]:
+    bounds = item.hit5_change_interval
+    around = f" [{signed(bounds.low)}, {signed(bounds.high)}]" if bounds else ""
+    return (
+        MODES.get(item.mode, item.mode),
+        item.precision,
+        str(item.context),
+        *(milliseconds(value) for value in (item.p50, item.p95, item.p99)),
+        str(item.n),
+        thousands(item.pool),
+        str(item.top),
+        number(item.load, 2),
+        place(item),
+        percent(item.hit5),
+        f"{signed(item.hit5_change)}{around}" if item.hit5_change is not None else MISSING,
+        str(item.epoch),
+    )
 
 
 def _capital(text: str) -> str:

@@ -12,7 +12,7 @@ from lvmtui.leaderboard.ranking import Group, Row
 from lvmtui.leaderboard.seeds import PhaseSummary, by_phase
 from lvmtui.leaderboard.verdicts import Worth, sentence, worth
 from lvmtui.snapshot import RunView
-from lvmtui.store.records import Evaluation, Interval, MetricPoint, Protocol, Severity, Versus
+from lvmtui.store.records import Evaluation, Interval, Latency, MetricPoint, Protocol, Severity, Versus
 from lvmtui.versus import versus_of
 
 Record = dict[str, Any]
@@ -114,6 +114,7 @@ def run_record(view: RunView, protocols: Protocols) -> Record:
         record[name] = evaluation_record(evaluation, protocols) if evaluation else None
     if view.baseline is not None:
         record["baseline"]["name"] = view.baseline.baseline
+    record["latency"] = latency_record(view.latency) if view.latency else None
     protocol = protocols.get((view.best.protocol_id if view.best else run.protocol_id) or "")
     record["protocol"] = list(protocol_words(protocol, view.best)) if protocol else []
     return record
@@ -140,6 +141,16 @@ def metric_records(
         records.append(record)
     return records
 
+
+def latency_record(latency: Latency) -> Record:
+    """One measurement: times in seconds, scores and changes as fractions."""
+    return without(asdict(latency), "id")
+
+
+LATENCY_KEYS = (
+    *("p50", "p95", "p99", "mode", "precision", "context", "n", "pool", "top", "device", "device_name"),
+    *("threads", "host", "load", "time"),
+)
 
 TEST_KEYS = (
     *("epoch", "hit5", "hit5_low", "hit5_high", "n", "pool", "interval_method"),
@@ -180,6 +191,8 @@ def row_record(row: Row, protocols: Protocols, looks: int | None = None) -> Reco
     }
     record |= without(evaluation_record(row.evaluation, protocols), "run_id", "versus")
     test = evaluation_record(row.test, protocols) if row.test else {}
+    measured = latency_record(row.latency) if row.latency else {}
+    record |= {f"latency_{key}": measured.get(key) for key in LATENCY_KEYS}
     return record | {f"test_{key}": test.get(key) for key in TEST_KEYS} | {"test_looks": looks}
 
 
@@ -232,7 +245,7 @@ def summary_record(summary: PhaseSummary, protocols: Protocols) -> Record:
 
 def run_facts(view: RunView, protocols: Protocols) -> list[tuple[str, str]]:
     """The run's own record, scores aside, as dotted names and texts."""
-    scores = ("best", "last", "baseline", "test", "worth", "best_value", "value_to_beat")
+    scores = ("best", "last", "baseline", "test", "worth", "latency", "best_value", "value_to_beat")
     return flat(without(run_record(view, protocols), *scores, "findings", "protocol"))
 
 

@@ -16,6 +16,7 @@ from lvmtui.errors import LvmtuiError, UsageError
 from lvmtui.export.records import (
     Protocols,
     evaluation_record,
+    latency_record,
     leaderboard_record,
     metric_records,
     row_keys,
@@ -26,7 +27,7 @@ from lvmtui.export.records import (
 from lvmtui.format import plain
 from lvmtui.leaderboard.ranking import Group
 from lvmtui.snapshot import RunView
-from lvmtui.store.records import Checkpoint, Evaluation, Event, MetricPoint
+from lvmtui.store.records import Checkpoint, Evaluation, Event, Latency, MetricPoint
 
 __all__ = [
     "FORMATS",
@@ -66,6 +67,7 @@ def run_text(
     metrics: Sequence[MetricPoint] = (),
     events: Sequence[Event] = (),
     checkpoints: Sequence[Checkpoint] = (),
+    latencies: Sequence[Latency] = (),
     looks: int | None = None,
 ) -> str:
     """A run with its recipe, metrics, evaluations, checkpoints and events, ending in a line break.
@@ -79,15 +81,16 @@ def run_text(
     if kind == "csv":
         from lvmtui.export.csv_rows import LONG_KEYS, long_rows
 
-        return to_csv(long_rows(view, protocols, evaluations, metrics, events, looks), LONG_KEYS)
+        return to_csv(long_rows(view, protocols, evaluations, metrics, events, latencies, looks), LONG_KEYS)
     if kind == "md":
         from lvmtui.export.markdown import run_markdown
 
-        return run_markdown(view, protocols, evaluations, metrics, events, looks)
+        return run_markdown(view, protocols, evaluations, metrics, events, latencies, looks)
     record = run_record(view, protocols) | {"test_looks": looks}
     record["recipe"] = json.loads(view.run.recipe)
     record["evaluations"] = [evaluation_record(item, protocols) for item in evaluations]
     record["metrics"] = metric_records(view, protocols, evaluations, metrics)
+    record["latencies"] = [without(latency_record(item), "run_id") for item in latencies]
     record["checkpoints"] = [without(asdict(item), "id", "run_id") for item in checkpoints]
     record["events"] = [without(asdict(item), "id", "run_id") for item in events]
     return to_json(record)

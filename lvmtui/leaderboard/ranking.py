@@ -16,8 +16,9 @@ from lvmtui.leaderboard.verdicts import (
     worth,
 )
 from lvmtui.snapshot import RunView, Snapshot, State
+from lvmtui.store.latencies import footnote
 from lvmtui.store.lifecycle import ACTIVE
-from lvmtui.store.records import Evaluation, Protocol, Versus
+from lvmtui.store.records import Evaluation, Latency, Protocol, Versus
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ class Row:
     recipe_hash: str = ""
     test: Evaluation | None = None
     """The run's newest evaluation of the test split."""
+    latency: Latency | None = None
+    """Streaming with the best checkpoint; see `RunView.latency`."""
     findings: tuple[Finding, ...] = ()
     """What the audits found wrong with the run and its data, worst first."""
     extrapolated: bool = False
@@ -189,6 +192,7 @@ def run_row(view: RunView, best: Evaluation, found: Worth) -> Row:
         seed=run.seed,
         recipe_hash=run.recipe_hash,
         test=view.test,
+        latency=view.latency,
         findings=view.findings,
     )
 
@@ -223,6 +227,11 @@ def judged_otherwise(rows: Sequence[Row]) -> str:
     who = "All verdicts" if len(odd) == len(judged) else f"Verdicts on {_names(odd)}"
     how = "by each score's own interval" if all(row.basis is Basis.INTERVAL for row in odd) else "by scores"
     return f"{who}: {how}; no comparison with {odd[0].baseline} over the same queries is stored."
+
+
+def latency_words(rows: Sequence[Row]) -> str:
+    """A sentence on the latencies of some rows: what was measured, and where; empty where nothing was."""
+    return footnote([row.latency for row in rows if row.latency is not None])
 
 
 def _names(rows: Sequence[Row]) -> str:

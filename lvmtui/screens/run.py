@@ -27,6 +27,7 @@ from lvmtui.widgets.epochs_table import EpochsTable
 from lvmtui.widgets.evaluation_view import EvaluationView
 from lvmtui.widgets.events_table import EventsTable
 from lvmtui.widgets.hit_chart import why_empty
+from lvmtui.widgets.latency_table import LatencyTable
 from lvmtui.widgets.log_view import LogLines, LogView
 from lvmtui.widgets.recipe_view import RecipeView
 from lvmtui.widgets.run_header import RunHeader
@@ -48,6 +49,7 @@ TABS: dict[str, tuple[str, type[Widget]]] = {
     "recipe": ("Recipe", RecipeView),
     "evaluation": ("Evaluation", EvaluationView),
     "slices": ("Slices", SlicesTable),
+    "latency": ("Latency", LatencyTable),
     "audit": ("Audit", AuditView),
     "log": ("Log", LogView),
     "events": ("Events", EventsTable),
@@ -60,6 +62,7 @@ HINTS = {
     "checkpoints": "enter: compare the file's sha256 · P: promote the best",
     "recipe": "◆ overridden at launch",
     "slices": "best evaluation · gain: points of Hit@5 over the best baseline",
+    "latency": "measured by `lvmtui bench` · compare only what one place has measured",
 }
 """What is said under some tabs."""
 
@@ -158,6 +161,7 @@ class RunScreen(TabbedScreen):
                 metrics=tuple(points_of(detail)),
                 events=detail.events,
                 checkpoints=detail.checkpoints,
+                latencies=detail.latencies,
                 looks=snapshot.test_looks.get(view.run.data_fingerprint or "", 0),
             )
 

@@ -12,6 +12,7 @@ from lvmtui.leaderboard.ranking import Group, Row
 from lvmtui.leaderboard.seeds import PhaseSummary, by_phase
 from lvmtui.leaderboard.verdicts import SHORT, Verdict, badge
 from lvmtui.snapshot import GLYPHS
+from lvmtui.store.latencies import milliseconds, short_place
 from lvmtui.store.records import Severity
 from lvmtui.widgets.cells import MUTED, with_interval
 from lvmtui.widgets.row_table import Column
@@ -41,6 +42,9 @@ FOUND = Column("found", "", priority=3)
 
 TEST = Column("test", "test Hit@5", right=True, priority=15, sortable=True)
 """The score on the test split, where a run has one."""
+
+LATENCY = Column("p95", "p95 ms", right=True, priority=12, sortable=True)
+"""Streaming latency, where a run was measured: with device and threads, without which it says little."""
 
 BY_PHASE = (
     *BY_RUN[:2],
@@ -118,6 +122,7 @@ SORTS: dict[str, tuple[Callable[[Entry], Value], bool]] = {
     "skill": (lambda entry: entry.skill, True),
     "gain": (lambda entry: entry.gain, True),
     "test": (lambda entry: entry.row.test.hit5 if entry.row.test else None, True),
+    "p95": (lambda entry: entry.row.latency.p95 if entry.row.latency else None, False),
     "params": (lambda entry: entry.row.parameters, False),
     "epochs": (lambda entry: entry.row.best_epoch if entry.row.run_id else None, False),
     "time": (lambda entry: entry.row.seconds if entry.row.run_id else None, False),
@@ -170,6 +175,8 @@ def columns_of(groups: Sequence[Group], *, phases: bool) -> tuple[Column, ...]:
     for column in BY_PHASE if phases else BY_RUN:
         if column.key == "params" and any(row.test for row in rows):
             columns.append(TEST)
+        if column.key == "params" and any(row.latency for row in rows):
+            columns.append(LATENCY)
         columns.append(column)
         if column.key == "name" and any(row.findings for row in rows):
             columns.append(FOUND)
@@ -240,6 +247,13 @@ def cells_of(entry: Entry, marked: Sequence[int]) -> dict[str, Content]:
     return cells | _run_cells(entry)
 
 
+def _latency(row: Row) -> Content:
+    if row.latency is None:
+        return Content.styled(MISSING, MUTED)
+    place = f" {plain(short_place(row.latency))}"
+    return Content.assemble(milliseconds(row.latency.p95), (place, MUTED))
+
+
 def _run_cells(entry: Entry) -> dict[str, Content]:
     row, summary = entry.row, entry.summary
     verdict = Verdict(row.verdict)
@@ -248,6 +262,7 @@ def _run_cells(entry: Entry) -> dict[str, Content]:
         "found": _found(row),
         "skill": Content.styled(signed(entry.skill), style),
         "gain": Content.styled(signed(entry.gain), style),
+        "p95": _latency(row),
         "params": Content(count(row.parameters)),
         "epochs": Content(f"{row.best_epoch or MISSING}/{row.epochs}"),
         "time": Content(duration(row.seconds)),

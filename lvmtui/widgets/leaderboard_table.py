@@ -11,12 +11,13 @@ from textual.reactive import reactive
 from lvmtui.checks.comparing import LEAST_SEEDS
 from lvmtui.config import ViewOptions
 from lvmtui.format import ascii_text, metric_name, plain, wrap
-from lvmtui.leaderboard.ranking import Group, judged_otherwise, leaderboard_of
+from lvmtui.leaderboard.ranking import Group, judged_otherwise, latency_words, leaderboard_of
 from lvmtui.messages import RunFocused, RunMarked, RunOpened
 from lvmtui.snapshot import Snapshot
 from lvmtui.widgets.cells import MUTED
 from lvmtui.widgets.leaderboard_rows import (
     BY_RUN,
+    LATENCY,
     SORTS,
     Entry,
     against,
@@ -27,11 +28,17 @@ from lvmtui.widgets.leaderboard_rows import (
     sorted_entries,
 )
 from lvmtui.widgets.look import ascii_only
-from lvmtui.widgets.row_table import Line, RowTable
+from lvmtui.widgets.row_table import Column, Line, RowTable, choose
 from lvmtui.widgets.run_rows import chosen
 
 DIFFERENCE_LINES = 4
 """Lines at most that say how a group's protocol differs, or what one flaw of it is."""
+
+NOTE_LINES = 3
+"""Lines at most of a note under a group."""
+
+LATENCY_NOTE = "latency:"
+"""Keys of the lines that say where latencies were measured begin with it."""
 
 
 class LeaderboardTable(RowTable):
@@ -119,8 +126,17 @@ class LeaderboardTable(RowTable):
         self.empty = self._why_empty()
         self._entitle(sort)
         columns = columns_of(groups, phases=self.options.leaderboard_by_phase)
-        self.show(lines, columns=columns, sort=(sort, downwards))
+        self.show(self._with_notes(lines, columns), columns=columns, sort=(sort, downwards))
         self._follow()
+
+    def _with_notes(self, lines: list[Line], columns: Sequence[Column]) -> list[Line]:
+        """The lines without the notes on latency where there is no room for its column."""
+        if not any(line.key.startswith(LATENCY_NOTE) for line in lines):
+            return lines
+        shown = choose(columns, lines, self.scrollable_content_region.width - 2)
+        if LATENCY in (column for column, _ in shown):
+            return lines
+        return [line for line in lines if not line.key.startswith(LATENCY_NOTE)]
 
     def _follow(self) -> None:
         """Put the cursor on the run that the App is on; where it is not here, say which one it is on."""
@@ -175,8 +191,11 @@ class LeaderboardTable(RowTable):
             yield Line(entry.key, cells_of(entry, self.marked), passed_over=baseline)
             if tie and entry.key == tie[0]:
                 yield Line(f"tie:{group.protocol_id}", heading=Content.styled(tie[1], "$warning"))
-        for part, text in enumerate(wrap(judged_otherwise(group.rows), width, 2)):
-            yield Line(f"judged:{group.protocol_id}:{part}", heading=Content.styled(f"  {text}", MUTED))
+        notes = (("judged:", judged_otherwise(group.rows)), (LATENCY_NOTE, latency_words(group.rows)))
+        for kind, words in notes:
+            for part, text in enumerate(wrap(plain(words), width, NOTE_LINES)):
+                key = f"{kind}{group.protocol_id}:{part}"
+                yield Line(key, heading=Content.styled(f"  {text}", MUTED))
         self._row_of |= {run_id: entry.key for entry in entries for run_id in _runs_in(entry, group)}
 
     def on_resize(self) -> None:

@@ -49,8 +49,8 @@ async def test_runs_and_baselines_stand_in_order_of_score_within_their_protocol(
     ("size", "there", "gone"),
     [
         ((80, 24), ("Hit@5 [95 %]", "skill", "verdict"), ("MRR", "params", "Hit@1 [95 %]")),
-        ((120, 36), ("Hit@1", "Hit@10", "MRR", "skill", "gain"), ("Hit@10 [95 %]", "test Hit@5")),
-        ((180, 50), ("skill", "test Hit@5", "ctx", "params", "best/ep", "time"), ()),
+        ((120, 36), ("Hit@1", "Hit@10", "p95 ms", "skill", "gain"), ("Hit@10 [95 %]", "test Hit@5")),
+        ((180, 50), ("skill", "test Hit@5", "ctx", "p95 ms", "best/ep", "MRR"), ()),
         ((230, 50), ("Hit@1 [95 %]", "Hit@10 [95 %]", "test Hit@5", "params", "phase"), ()),
     ],
 )
@@ -162,11 +162,39 @@ async def test_sort_by_key_and_by_click() -> None:
         await bench.pilot.pause()
         assert rows(bench)[0] == f"baseline:{snapshots.MAIN}:mean"
         header = shown(table(bench)).splitlines()[1]
-        await bench.pilot.click(LeaderboardTable, offset=(header.index("MRR"), 1))
-        assert bench.app.options.leaderboard_sort == "mrr"
-        await bench.pilot.click(LeaderboardTable, offset=(header.index("MRR"), 1))
-        assert bench.app.options.leaderboard_sort == "-mrr"
+        await bench.pilot.click(LeaderboardTable, offset=(header.index("Hit@10"), 1))
+        assert bench.app.options.leaderboard_sort == "hit10"
+        await bench.pilot.click(LeaderboardTable, offset=(header.index("Hit@10"), 1))
+        assert bench.app.options.leaderboard_sort == "-hit10"
         assert table(bench).cursor == "run:17"
+
+
+async def test_latency_stands_with_its_place_and_can_be_sorted_by() -> None:
+    async with Bench.leaderboard(size=(180, 50)) as bench:
+        lines = shown(table(bench)).splitlines()
+        by_name = {words[0]: line for line in lines if (words := [w for w in line.split() if "#" in w])}
+        assert "2.16 cpu×2" in by_name["#17"]
+        assert "0.470 cuda:0" in by_name["#12"]
+        assert "  –  " in by_name["#16"]
+        text = " ".join("".join(lines).replace("│", " ").split())
+        assert "measured at different places, so these figures are not comparable" in text
+        await bench.pilot.click(LeaderboardTable, offset=(lines[1].index("p95"), 1))
+        assert bench.app.options.leaderboard_sort == "p95"
+        await bench.pilot.pause()
+        assert rows(bench)[:2] == ["run:12", "run:17"], "the fastest first, what was not measured last"
+
+
+async def test_without_room_for_latency_its_note_is_left_out() -> None:
+    async with Bench.leaderboard(size=(80, 24)) as bench:
+        assert "p95" not in "".join(line.key + str(line.heading) for line in table(bench).lines)
+
+
+async def test_without_a_measurement_there_is_no_column() -> None:
+    base = snapshots.snapshot()
+    bare = replace(base, runs=tuple(replace(view, latency=None) for view in base.runs))
+    async with Bench.leaderboard(bare, size=(180, 50)) as bench:
+        assert "p95" not in shown(table(bench))
+        assert "params" in shown(table(bench))
 
 
 def test_sorts_go_round() -> None:

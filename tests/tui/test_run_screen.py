@@ -48,7 +48,7 @@ async def test_every_tab_opens_by_key_and_shows_the_run() -> None:
     async with Bench.run_screen() as bench:
         switcher = bench.screen.query_one(ContentSwitcher)
         seen = []
-        for _ in range(9):
+        for _ in range(10):
             seen.append(switcher.current)
             assert bench.screen.focused is not None
             await bench.pilot.press("right_square_bracket")
@@ -59,6 +59,7 @@ async def test_every_tab_opens_by_key_and_shows_the_run() -> None:
             "recipe",
             "evaluation",
             "slices",
+            "latency",
             "audit",
             "log",
             "events",

@@ -12,6 +12,7 @@ from lvmtui.snapshot import Snapshot
 from lvmtui.widgets.audit_view import FindingsList, LagCurve
 from lvmtui.widgets.checkpoints_table import CheckpointsTable
 from lvmtui.widgets.evaluation_view import EvaluationView, ScorePanel
+from lvmtui.widgets.latency_table import LatencyTable
 from lvmtui.widgets.log_view import LogLines, LogView, dropped
 from lvmtui.widgets.recipe_view import Reference, recipe_lines
 from lvmtui.widgets.slices_table import SlicesTable
@@ -192,3 +193,60 @@ async def test_slices_stand_under_what_was_cut() -> None:
         assert lines[2].split()[:3] == ["lane", "0", "1"]
         assert "+6.0" in lines[2]
         assert any("position" in line for line in lines), lines
+
+
+async def test_experts_stand_under_the_lanes_with_their_queries() -> None:
+    base = snapshots.snapshot()
+    (view,) = (item for item in base.runs if item.run.id == 17)
+    assert view.best is not None
+    lane = {"name": "law[red]\x1b[2J", "n": 1204, "share": [0.25, 0.75]}
+    use = {"source": "given", "share": [0.25, 0.75], "lanes": [lane]}
+    best = replace(view.best, details={**view.best.details, "experts": use})
+    runs = tuple(replace(item, best=best) if item is view else item for item in base.runs)
+    async with Bench.run_screen(replace(base, runs=runs), size=(100, 30)) as bench:
+        await opened(bench, "slices")
+        text = shown(bench.screen.query_one(SlicesTable))
+        lines = text.splitlines()
+        place = next(i for i, line in enumerate(lines) if line.split()[:1] == ["experts"])
+        assert "asked for the targets of each lane: given" in lines[place]
+        assert "all  n 1 204: expert 2 75.0 %, expert 1 25.0 %" in lines[place + 1]
+        assert "law[red]" in lines[place + 2]
+        assert "\x1b" not in text
+        assert any("position" in line for line in lines[place + 3 :])
+
+
+async def test_latencies_stand_bench_by_bench_with_what_was_refused() -> None:
+    base = snapshots.snapshot()
+    measured = base.details[17].latencies
+    evil = replace(measured[-1], device_name="[red]x[/red]\x1b[2J", refused="[bold]no[/bold]\x07")
+    async with Bench.run_screen(
+        with_detail(base, replace(base.details[17], latencies=(*measured[:-1], evil)))
+    ) as bench:
+        await opened(bench, "latency")
+        table = bench.screen.query_one(LatencyTable)
+        lines = shown(table).splitlines()
+        first = next(i for i, line in enumerate(lines) if "cpu AMD EPYC 9454, 2 threads, on box" in line)
+        second = next(i for i, line in enumerate(lines) if "cuda:0 NVIDIA H200" in line)
+        assert first < second, "the newest first"
+        assert any(line.split()[:6] == ["re-encoding", "fp32", "1", "000", "306", "343"] for line in lines)
+        assert any("−0.1 [−0.3, +0.1]" in line for line in lines)
+        assert "! int8 refused: [bold]no[/bold]" in shown(table)
+        assert "\x1b[2J" not in shown(table)
+
+
+async def test_without_measurements_it_is_said_how_to_measure() -> None:
+    base = snapshots.snapshot()
+    async with Bench.run_screen(with_detail(base, replace(base.details[17], latencies=()))) as bench:
+        await opened(bench, "latency")
+        assert "`lvmtui bench 17`" in shown(bench.screen.query_one(LatencyTable))
+
+
+async def test_what_is_said_over_a_bench_is_wrapped_to_the_width() -> None:
+    async with Bench.run_screen(size=(80, 24)) as bench:
+        await opened(bench, "latency")
+        narrow = shown(bench.screen.query_one(LatencyTable))
+        assert "checkpoint of epoch 16; top 10 of 4 802" in narrow
+        await bench.pilot.resize_terminal(120, 36)
+        await bench.pilot.pause()
+        wide = shown(bench.screen.query_one(LatencyTable))
+        assert "load before 0.1; checkpoint of epoch 16; top 10 of 4 802" in wide

@@ -1,0 +1,1 @@
+"""How long a query takes, measured on real vectors: streaming against re-encoding, in several precisions."""
