@@ -57,6 +57,8 @@ class History:
     """None where no number of queries fits."""
     notes: tuple[str, ...] = ()
     """What in the file does not fit together, in words."""
+    context: int | None = None
+    """Context length that its output path names, else its data path; None where neither names one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,18 @@ def _history(path: Path, content: Mapping[str, Any]) -> History:
     epoch, hits = max(scored, key=lambda item: (item[1][5], -item[0]))
     queries = infer_queries([value for _, found in scored for value in found.values()])
     notes = tuple(_contradictions(content, len(epochs), hits[5]))
-    return History(path.name, epoch, len(epochs), hits, queries, notes)
+    return History(path.name, epoch, len(epochs), hits, queries, notes, _context(content))
+
+
+def _context(content: Mapping[str, Any]) -> int | None:
+    arguments = content.get("args")
+    if not isinstance(arguments, dict):
+        return None
+    for key in ("output_dir", "data"):
+        found = _contexts_in(str(arguments.get(key, "")))
+        if len(found) == 1:
+            return found.pop() or None
+    return None
 
 
 def _scores(entry: Mapping[str, Any]) -> dict[int, float] | None:

@@ -32,10 +32,11 @@ def test_no_key_twice_where_both_work() -> None:
 
 @pytest.mark.parametrize("command", commands.COMMANDS, ids=lambda command: command.id)
 def test_every_command_is_carried_out_somewhere(command: commands.Command) -> None:
+    from lvmtui.widgets.compare_scaling import ScalingView
     from lvmtui.widgets.log_view import LogView
     from lvmtui.widgets.row_table import RowTable
 
-    places = (LvmtuiApp, DashboardScreen, LeaderboardScreen, RunScreen, RowTable, LogView, Input)
+    places = (LvmtuiApp, DashboardScreen, LeaderboardScreen, RunScreen, RowTable, LogView, ScalingView, Input)
     names = [f"action_{command.action_name}"]
     found = [name for place in places for name in names if hasattr(place, name)]
     assert found or command.scope in {"zoom", "sideways"}, command.id

@@ -17,6 +17,7 @@ from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
 from lvmtui import commands
+from lvmtui.compare.scaling import SMALLEST, Scaling
 from lvmtui.compare.side_by_side import SideBySide, read_side_by_side
 from lvmtui.errors import LvmtuiError
 from lvmtui.format import percent, plain
@@ -25,7 +26,7 @@ from lvmtui.screens.tabbed import ScreenTabs, TabbedScreen
 from lvmtui.snapshot import RunView, Snapshot
 from lvmtui.widgets.compare_curves import OverlayGrid
 from lvmtui.widgets.compare_recipe import RecipeDiff
-from lvmtui.widgets.compare_scaling import ScalingView
+from lvmtui.widgets.compare_scaling import Pools, ScalingView
 from lvmtui.widgets.compare_tests import TestsTable, TestsView
 from lvmtui.widgets.curve_grid import CurveGrid
 from lvmtui.widgets.look import chart_look, ink
@@ -38,6 +39,9 @@ TABS = {"curves": "Curves", "tests": "Tests", "recipes": "Recipe", "scaling": "S
 
 Load = Callable[[Sequence[int]], SideBySide]
 """Reads and compares the runs with these ids; called in a thread."""
+
+Scale = Callable[[Sequence[int], Pools], Scaling]
+"""Reads what context length does to the runs with these ids; called in a thread."""
 
 Key = tuple[tuple[int, int], ...]
 """What a comparison depends on: each run and its best evaluation."""
@@ -92,13 +96,25 @@ class CompareScreen(TabbedScreen):
         compared: SideBySide | None
         problem: str = ""
 
-    def __init__(self, load: Load | None = None) -> None:
+    @dataclass
+    class Scaled(Message):
+        """Runs were read and grouped by context."""
+
+        key: tuple[Key, Pools]
+        scaling: Scaling | None
+        problem: str = ""
+
+    def __init__(self, load: Load | None = None, scale: Scale | None = None) -> None:
         """
         Args:
             load: reads and compares; None: from the App's store.
+            scale: reads and groups by context; None: from the App's store.
         """
         super().__init__()
         self._load = load or self._from_store
+        self._scale = scale or self._scaling_from_store
+        self._scaled: CompareScreen.Scaled | None = None
+        self._scaling_asked: tuple[Key, Pools] | None = None
         self._key: Key = ()
         self._compared: SideBySide | None = None
         self._problem = ""
@@ -184,7 +200,7 @@ class CompareScreen(TabbedScreen):
             self.query_one(OverlayGrid).show_runs(views, snapshot)
             self._tell_how_drawn()
         elif tab == "scaling":
-            self.query_one(ScalingView).show_runs(views, snapshot)
+            self._show_scaling(views)
         elif compared is not None and tab == "tests":
             self.query_one(TestsView).show_comparison(compared)
         elif compared is not None:
@@ -193,6 +209,60 @@ class CompareScreen(TabbedScreen):
                 shown = [by_id[run.id] for run in compared.runs]
                 self.query_one(RecipeDiff).show_runs(shown, compared.differences)
                 self._tell_about_recipes()
+
+    def _show_scaling(self, views: Sequence[RunView]) -> None:
+        """Show what was read of these runs, and read it where that has not been asked for."""
+        shown = self.query_one(ScalingView)
+        wanted = key_of(views), shown.pools
+        if self._scaling_asked != wanted:
+            self._scaling_asked = wanted
+            self._read_scaling(*wanted)
+        found = self._scaled
+        if found is not None and found.key[1] is shown.pools:
+            shown.show_scaling(found.scaling, found.problem)
+        elif shown.scaling is None:
+            shown.show_scaling(None)
+
+    @work(thread=True, exclusive=True, group="scaling", description="grouping runs by context")
+    def _read_scaling(self, key: Key, pools: Pools) -> None:
+        wanted = key, pools
+        try:
+            self.post_message(self.Scaled(wanted, self._scale([run_id for run_id, _ in key], pools)))
+        except LvmtuiError as error:
+            self.post_message(self.Scaled(wanted, None, str(error)))
+        except Exception as error:
+            # As in `_read`.
+            self.post_message(self.Scaled(wanted, None, f"the runs cannot be read: {error}"))
+
+    def _scaling_from_store(self, run_ids: Sequence[int], pools: Pools) -> Scaling:
+        from lvmtui.compare import judged_scaling, published_scaling
+
+        if pools is Pools.PUBLISHED:
+            items = published_scaling.published_by_phases()
+            return published_scaling.published_scaling(items, "published", SMALLEST)
+        from lvmtui.store.database import Database
+        from lvmtui.store.reader import Reader
+
+        database = Database.open(str(getattr(self.app, "store", "")), create=False, read_only=True)
+        try:
+            reader = Reader(database)
+            runs = [reader.run(run_id) for run_id in run_ids]
+            pool = SMALLEST if pools is Pools.EQUAL else None
+            return judged_scaling.read_scaling(reader, runs, pool=pool)
+        finally:
+            database.close()
+
+    def on_compare_screen_scaled(self, message: Scaled) -> None:
+        """Show what was found, unless something else is wanted by now."""
+        if message.key == self._scaling_asked:
+            self._scaled = message
+            self._update()
+
+    @on(ScalingView.PoolsChosen)
+    def show_pools(self, message: ScalingView.PoolsChosen) -> None:
+        """Read scores on the pools that were chosen."""
+        message.stop()
+        self._update()
 
     def _focus_tab(self) -> None:
         """Give the keys to what is in front."""
@@ -208,7 +278,7 @@ class CompareScreen(TabbedScreen):
 
     def _read_if_new(self, views: Sequence[RunView]) -> None:
         """Read ranks again when the runs or their best evaluations are others."""
-        key = tuple((view.run.id, view.best.id if view.best else 0) for view in views)
+        key = key_of(views)
         if key == self._key:
             return
         if [run_id for run_id, _ in key] != [run_id for run_id, _ in self._key]:
@@ -278,6 +348,11 @@ class CompareScreen(TabbedScreen):
         static = self.query_one(name, Static)
         if not (isinstance(static.content, Content) and words.is_same(static.content)):
             static.update(words)
+
+
+def key_of(views: Sequence[RunView]) -> Key:
+    """What a comparison of these runs depends on."""
+    return tuple((view.run.id, view.best.id if view.best else 0) for view in views)
 
 
 def how_to_mark(views: Sequence[RunView]) -> Content:

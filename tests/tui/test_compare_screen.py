@@ -14,18 +14,23 @@ from lvmtui import stats
 from lvmtui.app import LvmtuiApp
 from lvmtui.compare.comparing import compare
 from lvmtui.compare.contest import Contender
+from lvmtui.compare.judged_scaling import Known, scaling_of
+from lvmtui.compare.published_scaling import published_by_phases, published_scaling
+from lvmtui.compare.scaling import SMALLEST, Scaling
 from lvmtui.compare.side_by_side import SideBySide, recipe_differences
 from lvmtui.errors import StoreCorrupt
+from lvmtui.leaderboard.equating import Judged
 from lvmtui.recipe import build
 from lvmtui.screens.compare import CompareScreen
 from lvmtui.snapshot import Snapshot
 from lvmtui.store.database import Database
-from lvmtui.store.records import EpochReport, Evaluation, Progress, Protocol, Run
+from lvmtui.store.records import EpochReport, Evaluation, Progress, Protocol, QueryFact, Run
+from lvmtui.store.writer import Writer
 from lvmtui.widgets.compare_curves import OverlayGrid, overlays_of
 from lvmtui.widgets.compare_recipe import RecipeDiff
-from lvmtui.widgets.compare_scaling import ScalingView, scaling_of
+from lvmtui.widgets.compare_scaling import Pools, ScalingChart, ScalingView
 from lvmtui.widgets.compare_tests import TestsTable, TestsView
-from tests.cli.conftest import DOCUMENTS, QUERIES, Stored, evaluation
+from tests.cli.conftest import DOCUMENTS, POOL, QUERIES, Stored, evaluation
 from tests.tui import snapshots
 from tests.tui.bench import BenchApp, bench
 from tests.tui.driving import opened, text, until
@@ -186,32 +191,72 @@ async def test_columns_that_do_not_fit_are_counted(stored: Stored) -> None:
 
 
 async def test_scaling_shows_contexts_with_their_baselines(stored: Stored) -> None:
-    async with opened(stored.path) as (app, pilot):
+    async with opened(stored.path, size=(160, 40)) as (app, pilot):
         screen = await compared(app, pilot, "scaling", 1, 2, 3)
         view = screen.query_one(ScalingView)
-        await until(pilot, lambda: "Hit@5 at 100 and 400" in text(app), "the words")
+        await until(pilot, lambda: "Hit@5 at 400 against 100 is " in text(app), "the verdict")
         shown = text(app)
-        assert "Mean of 2 runs at 100" in shown
+        assert "Hit@5 by context, as judged: doc-v1 on demo" in shown
         assert "12.0 ewm" in shown
-        assert "above it" in shown
-        assert view._shown is not None
-        first, second = view._shown.points
+        assert "One seed each: what another seed would score is not known." in shown
+        assert view.scaling is not None
+        first, second = view.scaling.points
         assert (first.context, second.context) == (100, 400)
-        assert first.mean("hit5") == pytest.approx(0.2)
-        assert second.baseline is None, "no baseline was stored for this context"
+        assert (first.run_ids, first.repeated) == ((2,), (1,)), "of equal seeds the newest"
+        assert second.baseline is not None
+        assert second.baseline.context == 100
+        await pilot.press("right")
+        await until(pilot, lambda: "Hit@10 by context, as judged" in text(app), "the next measure")
+        await pilot.press("left", "left")
+        await until(pilot, lambda: "Hit@1 by context, as judged" in text(app), "the measure before")
 
 
-def test_scaling_leaves_other_protocols_out_with_a_sentence() -> None:
+async def test_a_key_puts_scaling_on_one_pool_and_shows_what_was_published(stored: Stored) -> None:
+    candidates = QueryFact("candidates", stats.pack_ranks(np.full(QUERIES, POOL)))
+    Writer(stored.database, 1).save_query_facts("p1", [candidates])
+    async with opened(stored.path, size=(160, 40)) as (app, pilot):
+        screen = await compared(app, pilot, "scaling", 1, 2, 3)
+        view = screen.query_one(ScalingView)
+        await until(pilot, lambda: "as judged: doc-v1 on demo" in text(app), "scores as judged")
+        await pilot.press("c")
+        await until(pilot, lambda: "Hit@5 by context, on a pool of 115: doc-v1" in text(app), "one pool")
+        assert "Estimates in closed form from the stored ranks." in text(app)
+        assert "paired over the same 600 queries" in text(app)
+        await pilot.press("c")
+        await until(pilot, lambda: "published" in text(app) and "phase-3" in text(app), "the published")
+        assert "Estimates from Hit@1/5/10 alone" in text(app)
+        await pilot.press("c")
+        await until(pilot, lambda: "as judged: doc-v1 on demo" in text(app), "scores as judged again")
+        assert view.pools is Pools.JUDGED
+        before = [curve.colour for curve in view.query_one(ScalingChart).curves]
+        await pilot.press("t")
+        await until(
+            pilot,
+            lambda: [curve.colour for curve in view.query_one(ScalingChart).curves] != before,
+            "colours of the next theme",
+        )
+
+
+async def test_scaling_takes_up_a_new_best(stored: Stored) -> None:
+    writer = stored.started(context=800)
+    async with opened(stored.path) as (app, pilot):
+        await compared(app, pilot, "scaling", 1, 4)
+        await until(pilot, lambda: "phase-1 #4 has no evaluation yet." in text(app), "the note")
+        stored.epoch(writer, 1, 0.5)
+        await until(pilot, lambda: "Hit@5 at 800 against 100" in text(app), "the new point")
+
+
+async def test_scaling_that_cannot_be_read_is_said() -> None:
+    def fail(run_ids: Sequence[int], pools: Pools) -> Scaling:
+        raise StoreCorrupt("stored ranks are damaged", "Check the disk, or evaluate again.")
+
     snapshot = snapshots.snapshot()
-    views = [view for number in (17, 12, 7) if (view := snapshot.view(number))]
-    scaling = scaling_of(views, snapshot)
-    assert [point.context for point in scaling.points] == [500, 1000]
-    (sentence,) = scaling.left_out
-    assert sentence.startswith("Left out: brown-1 #7, not comparable with the others: ")
-    assert "pool 2 388 instead of 4 802" in sentence
-    queued = snapshot.view(18)
-    assert queued is not None
-    assert scaling_of([queued], snapshot).left_out == ("phase-2b #18 has no evaluation yet.",)
+    async with bench(CompareScreen(in_memory(snapshot), fail), snapshot, 17, (120, 36)) as found:
+        found.app.marked = (17, 12)
+        found.app.share()
+        await found.pilot.press("left_square_bracket")
+        static = found.screen.query_one("#scaling-words", Static)
+        await until(found.pilot, lambda: "✖ stored ranks are damaged" in str(static.content), "the reason")
 
 
 async def test_different_protocols_are_kept_apart(stored: Stored) -> None:
@@ -295,6 +340,31 @@ def in_memory(snapshot: Snapshot) -> Callable[[Sequence[int]], SideBySide]:
     return load
 
 
+def scaled_in_memory(snapshot: Snapshot) -> Callable[[Sequence[int], Pools], Scaling]:
+    """Groups a snapshot's runs by context, with ranks made up for their scores."""
+
+    def with_ranks(item: Evaluation, number: int) -> Evaluation:
+        return replace(item, ranks=ranks_of(number, item.hit5, item.n))
+
+    def scale(run_ids: Sequence[int], pools: Pools) -> Scaling:
+        if pools is Pools.PUBLISHED:
+            return published_scaling(published_by_phases(), "published", SMALLEST)
+        views = [view for run_id in run_ids if (view := snapshot.view(run_id))]
+        contenders = [Contender(v.run, with_ranks(v.best, v.run.id)) for v in views if v.best]
+        known = {
+            key: Known(
+                item,
+                [with_ranks(found, 100 + place) for place, found in enumerate(snapshot.baselines[key])],
+                Judged(np.full(item.n, item.pool), np.arange(item.n) % item.documents, True),
+            )
+            for key, item in snapshot.protocols.items()
+        }
+        pool = SMALLEST if pools is Pools.EQUAL else None
+        return scaling_of([view.run for view in views], contenders, known, snapshot.audits, pool=pool)
+
+    return scale
+
+
 @pytest.fixture
 def _fixed_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Times of day are those of UTC, and colours those of a terminal that has them all."""
@@ -311,7 +381,7 @@ MARKED = (17, 12, 15, 16)
 
 def pictured() -> tuple[BenchApp, Snapshot]:
     snapshot = snapshots.snapshot(detailed=MARKED)
-    app = BenchApp(CompareScreen(in_memory(snapshot)), snapshot, 17)
+    app = BenchApp(CompareScreen(in_memory(snapshot), scaled_in_memory(snapshot)), snapshot, 17)
     app.marked = MARKED
     return app, snapshot
 
@@ -327,6 +397,28 @@ def test_pictures(snap_compare: Callable[..., bool], tab: str, size: tuple[int, 
             await pilot.press("right_square_bracket")
         switcher = app.first.query_one(ContentSwitcher)
         await until(pilot, lambda: switcher.current == tab, f"the tab {tab}")
+        for _ in range(5):
+            await pilot.pause()
+
+        if tab == "scaling":
+            view = app.first.query_one(ScalingView)
+            await until(pilot, lambda: view.scaling is not None, "scores by context")
+            await pilot.pause()
+
+    assert snap_compare(app, terminal_size=size, run_before=show)
+
+
+@pytest.mark.usefixtures("_fixed_surroundings")
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (180, 50)], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("pools", [Pools.EQUAL, Pools.PUBLISHED], ids=["equal", "published"])
+def test_pictures_of_pools(snap_compare: Callable[..., bool], pools: Pools, size: tuple[int, int]) -> None:
+    app, _ = pictured()
+
+    async def show(pilot: Pilot[None]) -> None:
+        await pilot.press("left_square_bracket")
+        view = app.first.query_one(ScalingView)
+        view.pools = pools
+        await until(pilot, lambda: view.scaling is not None and view.scaling.pool is not None, "one pool")
         for _ in range(5):
             await pilot.pause()
 
