@@ -1,5 +1,5 @@
 """One run's process: `python -P -m engine RUN_ID --store URL`. Also the engine's own subcommands: `data`,
-`audit`, `evaluate`, `baselines`.
+`audit`, `evaluate`, `baselines`, `bench`, `predict`.
 
 The store hears of the process before torch is imported, which takes seconds.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.control import Outcome, StopFlag, Stopped, listen
-from lvmtui.errors import LvmtuiError, MissingDependency, StoreError, TrainingError
+from lvmtui.errors import IllegalTransition, LvmtuiError, MissingDependency, StoreError, TrainingError
 from lvmtui.store.lifecycle import Result
 from lvmtui.store.records import Event, Run, Severity
 
@@ -59,8 +59,16 @@ def main(argv: list[str] | None = None) -> int:
             from engine.judging_command import main as judging_main
 
             return judging_main(arguments)
+        if arguments[:1] == ["predict"]:
+            from engine.predicting_command import main as predict_main
+
+            return predict_main(arguments[1:])
+        if arguments[:1] == ["bench"]:
+            from engine.bench.command import main as bench_main
+
+            return bench_main(arguments[1:])
         parsed = _parser().parse_args(arguments)
-        return _run(parsed.run_id, parsed.store)
+        return _run(parsed.run_id, parsed.store, after=parsed.after)
     except LvmtuiError as error:
         sys.stderr.write(f"engine: error: {error.message}\n")
         if error.hint:
@@ -77,10 +85,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("run_id", type=int, metavar="RUN_ID", help="number of a queued run")
     parser.add_argument("--store", required=True, metavar="URL", help="path or URL of the run store")
+    parser.add_argument(
+        "--after",
+        type=int,
+        metavar="RUN_ID",
+        help="the run of its group that has ended: where another process was quicker to take up this "
+        "one, go on to the next",
+    )
     return parser
 
 
-def _run(run_id: int, store: str) -> int:
+def _run(run_id: int, store: str, *, after: int | None) -> int:
+    """Do one run's work, then take up the next run of its group in this process's place: only then does this
+    not return.
+
+    Args:
+        after: the run of its group that ended before it.
+    """
     flag = StopFlag()
     listen(flag)
     _start_logging()
@@ -88,6 +109,7 @@ def _run(run_id: int, store: str) -> int:
     import psutil
     from sqlalchemy.exc import OperationalError
 
+    from engine import relay
     from engine.device import DeviceSampler
     from engine.reporter import OwnershipLost, Reporter
     from lvmtui.store.database import Database
@@ -100,6 +122,11 @@ def _run(run_id: int, store: str) -> int:
             run = writer.start(
                 pid=os.getpid(), process_started=psutil.Process().create_time(), host=socket.gethostname()
             )
+        except IllegalTransition as error:
+            if after is None:
+                raise
+            log.info("%s", error.message)
+            return relay.hand_over(database, after, code=0)
         except OperationalError as error:
             raise StoreError(
                 f"cannot write to {database.location.where}: {error.orig}",
@@ -110,12 +137,13 @@ def _run(run_id: int, store: str) -> int:
         reporter.start()
         try:
             outcome = _train(run, database.location.root, reporter, flag)
-            return _finish(outcome, reporter)
+            code = _finish(outcome, reporter)
         except OwnershipLost as error:
             log.error("%s", error)
             return 1
         finally:
             reporter.close()
+        return relay.hand_over(database, run_id, code=code)
     finally:
         database.close()
 

@@ -9,7 +9,20 @@ from typing import Annotated
 
 import typer
 
-from lvmtui.cli import audit, compare, equate, files, judge, look, steer
+from lvmtui.cli import (
+    audit,
+    bench,
+    compare,
+    equate,
+    files,
+    judge,
+    look,
+    models,
+    phases,
+    predict,
+    scaling,
+    steer,
+)
 from lvmtui.cli.session import DEFAULT_STORE, Session
 from lvmtui.errors import LvmtuiError
 from lvmtui.format import plain_lines
@@ -68,15 +81,19 @@ app.command()(look.leaderboard)
 app.command()(audit.audit)
 app.command()(compare.compare)
 app.command()(equate.equate)
+app.command()(scaling.scaling)
 app.command()(steer.stop)
 app.command()(steer.resume)
 app.command()(steer.kill)
 app.command()(steer.promote)
 app.command()(judge.evaluate)
 app.command()(judge.baselines)
+app.command()(bench.bench)
+app.command()(predict.predict)
 app.add_typer(files.export, name="export")
 app.command(add_help_option=False, context_settings=_PASS_ON)(files.data)
-app.command()(files.phases)
+app.command()(phases.phases)
+app.command()(models.models)
 app.command()(files.doctor)
 
 

@@ -65,9 +65,11 @@ def test_waiting_with_json_prints_json_alone_on_standard_output(place, capsys):
 
 @pytest.mark.slow
 def test_a_failed_run_is_exit_code_1_and_says_where_to_look(place, capsys):
-    np.save(place / "vectors" / "documents.npy", np.zeros(480, np.int64))
+    vectors = np.load(place / "vectors" / "vectors.npy")
+    vectors[7] = np.nan  # the engine alone looks at the vectors
+    np.save(place / "vectors" / "vectors.npy", vectors)
     assert main(["launch", "demo", "--wait"]) == 1
     printed = capsys.readouterr()
     assert "demo #1  failed at epoch 0" in printed.out
-    assert "one document" in printed.err
+    assert "vectors are NaN" in printed.err
     assert "`lvmtui show 1` has the whole error" in printed.err

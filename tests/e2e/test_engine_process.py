@@ -179,7 +179,7 @@ def test_a_run_from_start_to_end(lab: Lab, whole: int) -> None:
     assert (run.progress.epoch, run.progress.step, run.progress.steps) == (4, 160, 160)
     assert run.protocol_id is not None
     assert run.device == "cpu"
-    assert set(run.versions) == {"python", "torch", "numpy", "lvmtui"}
+    assert set(run.versions) == {"python", "torch", "numpy", "lvmtui", "precision"}
     keys = {point.key for point in lab.reader.metrics(whole)}
     assert keys == TIMING | {
         *("train/loss", "train/lr", "train/grad_norm", "train/temperature", "epoch/train_loss"),
@@ -255,6 +255,26 @@ def test_killed_and_resumed_is_bit_identical(lab: Lab, whole: int, wait_until: W
     code, output = lab.finish(run_id)
     assert code == 0, output
     assert_identical(lab, run_id, whole)
+
+
+@pytest.mark.parametrize("model", ["lane_experts", "transformer"])
+def test_models_that_are_built_from_more_than_a_recipe_resume_too(
+    lab: Lab, wait_until: Wait, model: str
+) -> None:
+    """Lanes that routing starts from, a window that attention is bounded by."""
+    changes = {"model__name": model, "model__heads": "2", "train__epochs": "2"}
+    undisturbed, run_id = lab.queue(**changes), lab.queue(**changes)
+    code, output = lab.finish(undisturbed)
+    assert code == 0, output
+    process = lab.start(run_id)
+    wait_until(lambda: lab.step(run_id) >= 10, "step 10")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 0
+    assert lab.run(run_id).result == Result.STOPPED
+    lab.control.requeue(run_id)
+    code, output = lab.finish(run_id)
+    assert code == 0, output
+    assert_identical(lab, run_id, undisturbed)
 
 
 def test_killed_between_the_file_of_a_checkpoint_and_its_row(lab: Lab, whole: int, wait_until: Wait) -> None:
