@@ -95,8 +95,11 @@ def main() -> None:
     for run in found:
         for own in judged(reader, run):
             print(line(reader, run, own))
-    means = [100 * best.hit5 for run in found if (best := reader.best_evaluation(run)) is not None]
-    print(f"Hit@5 on validation, {len(means)} runs: {np.mean(means):.2f} (sd {np.std(means, ddof=1):.2f})")
+    for phase in arguments.phases:
+        scores = [best.hit5 for run in found if run.phase == phase and (best := reader.best_evaluation(run))]
+        if len(scores) > 1:
+            mean, spread = 100 * np.mean(scores), 100 * np.std(scores, ddof=1)
+            print(f"{phase}: Hit@5 on validation {mean:.2f} (sd {spread:.2f}), {len(scores)} runs")
     database.close()
 
 

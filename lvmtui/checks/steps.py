@@ -20,13 +20,15 @@ FEW_STEPS_AN_EPOCH = 10
 
 
 def few_steps(history: RunHistory) -> Finding | None:
-    """Too few optimiser steps to have learnt anything, or a best evaluation from the warm-up."""
+    """Too few optimiser steps to have learnt anything, or a best evaluation from the warm-up. A run that is
+    clearly above its best baseline has learnt, in however few steps: a composer starts at that baseline."""
     plan, best = history.plan, history.best
     if plan is None or best is None or not history.trained:
         return None
     at = history.evaluations[best].step
     warming = 0 < at <= plan.warmup
-    if history.step >= LEAST_STEPS and not warming:
+    learnt = history.versus is not None and history.versus.interval.low > 0
+    if (learnt or history.step >= LEAST_STEPS) and not warming:
         return None
     total = counted(history.step, "optimiser step")
     words = f"{total} in all, the best evaluation after {thousands(at)}"
