@@ -13,7 +13,6 @@ from torch import Tensor
 
 from engine.candidates import Window
 from engine.checkpoint import restore_rng, rng_state
-from engine.data.npy import let_go
 from engine.data.progress import Progress, silent
 from engine.data.split import SplitView
 from engine.data.windows import Windows
@@ -49,12 +48,6 @@ class StepResult:
         return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
 
 
-_RESIDENT = 256 << 20
-"""Bytes of the vectors' file that may lie in the process's resident set, about."""
-_PAGES = 64 << 10
-"""Bytes that Linux maps around each row that is read."""
-
-
 class Learner:
     """A model with everything that changes its weights.
 
@@ -83,9 +76,6 @@ class Learner:
         self.train = train
         self.precision = choose_precision(section.precision, device)
         self.objective.products = torch.bfloat16 if self.precision == "bf16" else torch.float32
-        self._vectors = train.data.vectors
-        self._resident = 0
-        """Bytes of `_vectors` that were mapped since they were let go, at most."""
         self._batch = section.batch
         self._clip = section.clip or math.inf
         self._contexts = Contexts(section.min_context, recipe.data.context, section.seed)
@@ -162,19 +152,7 @@ class Learner:
             self._optimizer.step()
             if self._ema is not None:
                 self._ema.update(self.model)
-        # Windows are read in one piece each, negatives one by one.
-        windows = len(starts) * (_PAGES + 4 * x.shape[2] * self._contexts.longest)
-        self._let_go(windows + _PAGES * (0 if bank is None else len(bank)))
         return result
-
-    def _let_go(self, read: int) -> None:
-        """Keep the resident set small where the data are large: what was read of them, in so many places, is
-        for the system's cache to keep."""
-        self._resident += read
-        if self._resident > _RESIDENT:
-            self._resident = 0
-            if self._vectors.nbytes > _RESIDENT:
-                let_go(self._vectors)
 
     def _read(
         self, starts: NDArray[np.int64], length: int

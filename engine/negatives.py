@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from engine.candidates import SAME_VECTOR
+from engine.data.npy import take
 from engine.data.progress import Progress, silent
 from engine.data.split import SplitView
 
@@ -30,8 +31,7 @@ class Bank:
 
     def draw(self, step: int) -> NDArray[np.float32]:
         """Negatives (K, D) of the optimiser step number `step`, from 0; -1: of the validation loss."""
-        rows = self._split.rows[self._positions(step)]
-        return self._split.data.vectors[rows].astype(np.float32)
+        return take(self._split.data.vectors, self._split.rows[self._positions(step)])
 
     def documents(self, step: int) -> NDArray[np.int64]:
         """(K,) document that each of them is of."""
@@ -76,7 +76,7 @@ class HardNegatives:
             (B, T, k, D), of any norm; zeros where a target has fewer neighbours.
         """
         neighbours = self.mine()[np.searchsorted(self._split.rows, rows)]
-        found = self._split.data.vectors[self._split.rows[neighbours]].astype(np.float32)
+        found = take(self._split.data.vectors, self._split.rows[neighbours])
         found[neighbours < 0] = 0.0
         return found
 
@@ -94,7 +94,7 @@ class HardNegatives:
     def _mined(self, progress: Progress) -> NDArray[np.int32]:
         split, n = self._split, len(self._split)
         positions = self._candidates()
-        candidates = self._unit(split.data.vectors[split.rows[positions]])
+        candidates = self._unit(take(split.data.vectors, split.rows[positions]))
         column = torch.arange(len(positions), device=self._device)
         table = np.full((n, self._k), -1, np.int32)
         for begin in range(0, n, _BLOCK):
@@ -117,8 +117,8 @@ class HardNegatives:
         random = np.random.default_rng([self._seed, 0, 1])
         return np.sort(random.choice(n, count, replace=False, shuffle=False))
 
-    def _unit(self, vectors: NDArray[np.generic]) -> Tensor:
-        return functional.normalize(torch.from_numpy(vectors.astype(np.float32)).to(self._device), dim=-1)
+    def _unit(self, vectors: NDArray[np.float32]) -> Tensor:
+        return functional.normalize(torch.from_numpy(vectors).to(self._device), dim=-1)
 
     def _column(self, numbers: NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(numbers).to(self._device)[:, None]

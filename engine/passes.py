@@ -3,15 +3,16 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 from engine.candidates import Window
 from engine.compiling import Compiled
-from engine.losses import Objective
+from engine.losses import Measured, Objective
 from engine.models import NextVectorModel, State
 from engine.precision import Precision, autocast
 
@@ -22,6 +23,8 @@ BALANCE = "balance"
 _SEGMENTS = 8
 _SHORTEST_SEGMENT = 64
 _LONGEST_SEGMENT = 256
+_BLOCK = 1024
+"""Positions, of all windows together, whose loss is computed at once."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,8 @@ class Passes:
     Args:
         balance: weight of the model's own auxiliary loss. It is that of the micro-batch: where it is no mean
             over windows, as the load of experts is not, accumulation only approximates a large batch.
-        checkpointing: compute the model and the loss in segments of the sequence that hand the state on, and
-            each segment again in the backward pass, instead of keeping its activations (Chen et al., Training
+        checkpointing: compute the model in segments of the sequence that hand the state on, and each segment
+            again in the backward pass, instead of keeping its activations (Chen et al., Training
             Deep Nets with Sublinear Memory Cost, 2016). Gradients are the same, dropout aside: which entries
             are dropped is drawn per segment.
         compile_model: compile the model; where that does not work, it runs as it is.
@@ -78,62 +81,103 @@ class Passes:
             x: vectors (B, T, D).
             targets: (B, T, D): the vectors that came next.
         """
-        if not self._checkpointing:
-            loss, terms, _ = self._segment(x, targets, negatives, None, 0, 1.0, 1.0)
-            return loss, terms
-        length, size = x.shape[1], segment_length(x.shape[1])
+        length = x.shape[1]
+        size = segment_length(length) if self._checkpointing else length
         state: State | None = None
         total, sums = x.new_zeros(()), Terms()
         for begin in range(0, length, size):
             end = min(begin + size, length)
-            share = (end - begin) / length
-            # The loss of the last position alone is all of it.
-            weight = share if self._objective.positions == "all" else float(end == length)
-            loss, terms, state = checkpoint(
-                self._segment,
-                x[:, begin:end],
-                targets[:, begin:end],
-                negatives,
-                state,
-                begin,
-                weight,
-                share,
-                use_reentrant=False,
-            )
+            predictions, auxiliary, state = self._segment(x[:, begin:end], state)
+            loss, terms = self._measured(predictions, targets, negatives, begin)
+            if auxiliary is not None:
+                balance = (end - begin) / length * self._balance * auxiliary.float()
+                loss, terms[BALANCE] = loss + balance, balance.detach()
             total = total + loss
-            sums |= {name: sums[name] + term if name in sums else term for name, term in terms.items()}
+            _add(sums, terms)
         return total, sums
 
-    def _segment(
-        self,
-        x: Tensor,
-        targets: Tensor,
-        negatives: Negatives,
-        state: State | None,
-        begin: int,
-        weight: float,
-        share: float,
-    ) -> tuple[Tensor, Terms, State]:
-        """Some positions in a row: their part of the loss and of its terms, and the state after them.
+    def _segment(self, x: Tensor, state: State | None) -> tuple[Tensor, Tensor | None, State]:
+        """Predictions at some positions in a row, the model's own loss, and the state after them."""
+        if self._checkpointing:
+            found = checkpoint(self._predict, x, state, use_reentrant=False)
+            return cast(tuple[Tensor, Tensor | None, State], found)
+        return self._predict(x, state)
 
-        Args:
-            begin: where they begin in the sequence.
-            weight: of the positions in the objective; 0: none of them is supervised.
-            share: of the positions in the sequence.
-        """
+    def _predict(self, x: Tensor, state: State | None) -> tuple[Tensor, Tensor | None, State]:
         with autocast(self._precision, self._device):
             predictions, after = self._forward(x, state)
-            auxiliary = self._model.auxiliary() if self._balance > 0 else None
-        loss, terms = x.new_zeros(()), Terms()
-        if weight > 0:
-            hard = negatives.hard(begin, begin + x.shape[1]) if negatives.hard else None
-            window = negatives.window._replace(begin=begin) if negatives.window else None
-            measured, found = self._objective(predictions, targets, negatives.bank, hard, window)
-            loss, terms = weight * measured, {name: weight * term for name, term in found.items()}
-        if auxiliary is not None:
-            balance = share * self._balance * auxiliary.float()
-            loss, terms[BALANCE] = loss + balance, balance.detach()
-        return loss, terms, after
+            return predictions, self._model.auxiliary() if self._balance > 0 else None, after
+
+    def _measured(
+        self, predictions: Tensor, targets: Tensor, negatives: Negatives, begin: int
+    ) -> tuple[Tensor, Terms]:
+        """What some positions in a row are of the loss and of its terms.
+
+        It is computed in blocks of positions, and its gradient with it: the products with all negatives are
+        the largest tensors of a step, and are held for one block at a time.
+
+        Args:
+            predictions: (B, t, D) of the t positions from `begin`.
+            targets: (B, T, D) of the whole sequence.
+        """
+        batch, length = targets.shape[:2]
+        last = self._objective.positions == "last"
+        first, end = length - 1 if last else 0, begin + predictions.shape[1]
+        size = max(1, _BLOCK // batch)
+        learning = torch.is_grad_enabled() and predictions.requires_grad
+        parameters = [p for p in self._objective.parameters() if p.requires_grad] if learning else []
+        total, sums = targets.new_zeros(()), Terms()
+        gradient = torch.zeros_like(predictions) if learning else predictions
+        others: list[Tensor | None] = [None] * len(parameters)
+        for start in range(max(begin, first), end, size):
+            stop = min(start + size, end)
+            part = predictions[:, start - begin : stop - begin].detach().requires_grad_(learning)
+            measured, terms = self._block(part, targets[:, start:stop], negatives, start)
+            weight = (stop - start) / (length - first)
+            loss = weight * measured
+            if learning:
+                of_part, *found = torch.autograd.grad(loss, [part, *parameters], allow_unused=True)
+                gradient[:, start - begin : stop - begin] = of_part
+                others = [_sum(known, more) for known, more in zip(others, found, strict=True)]
+            total = total + loss.detach()
+            _add(sums, {name: weight * term for name, term in terms.items()})
+        if learning:
+            total = _Known.apply(total, [gradient, *others], predictions, *parameters)  # type: ignore[no-untyped-call]
+        return total, sums
+
+    def _block(
+        self, predictions: Tensor, targets: Tensor, negatives: Negatives, begin: int
+    ) -> tuple[Tensor, Terms]:
+        """The mean loss of some positions, which begin at `begin` of the sequence."""
+        hard = negatives.hard(begin, begin + targets.shape[1]) if negatives.hard else None
+        window = negatives.window._replace(begin=begin) if negatives.window else None
+        measured: Measured = self._objective(predictions, targets, negatives.bank, hard, window)
+        return measured
+
+
+class _Known(torch.autograd.Function):
+    """A value whose gradients are known already."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, gradients: list[Tensor | None], *inputs: Tensor) -> Tensor:  # noqa: ARG004
+        ctx.save_for_backward(*gradients)
+        return value.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        # In place: a second backward pass is refused, as it is for any graph that was not retained.
+        found = (None if known is None else known.mul_(gradient) for known in ctx.saved_tensors)
+        return (None, None, *found)
+
+
+def _sum(known: Tensor | None, more: Tensor | None) -> Tensor | None:
+    return more if known is None else known if more is None else known + more
+
+
+def _add(sums: Terms, terms: Terms) -> None:
+    for name, term in terms.items():
+        sums[name] = sums[name] + term if name in sums else term
 
 
 def segment_length(length: int) -> int:

@@ -12,7 +12,7 @@ from engine.data.npy import ArrayFile
 from engine.data.progress import Progress, terminal_progress
 from engine.data.vectors import VectorSet, open_vectors
 from engine.judging_command import needing_torch
-from lvmtui.errors import UsageError
+from lvmtui.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -117,19 +117,44 @@ def _predicted(arguments: argparse.Namespace, progress: Progress) -> _Predicted:
         row = find_checkpoint(reader, run, arguments.checkpoint)
         path = database.location.root / row.path
     predictor = load(path, sha256=row.sha256, device=arguments.device, precision=arguments.precision)
-    _, context = _vectors(arguments.context, progress)
-    context = context[-arguments.last :] if arguments.last else context
+    context = _sequence(arguments.context, arguments.last, progress)
     progress("predicting", 0, 0)
-    prediction = predictor.predict(context.reshape(1, -1) if context.ndim == 1 else context)
+    prediction = predictor.predict(context)
     data, vectors = _vectors(arguments.pool or predictor.recipe.data.path, progress)
     pool = Pool(vectors)
+    if pool.dim != context.shape[1]:
+        raise DataError(
+            f"the pool has vectors of {pool.dim} numbers, the prediction has {context.shape[1]}",
+            "Search vectors of the encoder that the training vectors come from.",
+        )
     progress("searching", 0, 0)
     seen = None
     if not arguments.include_context:
         seen = torch.zeros(len(pool), dtype=torch.bool)
-        seen[pool.find(context.reshape(-1, pool.dim))] = True
+        seen[pool.find(context)] = True
+        if seen.all():
+            raise DataError(
+                f"all {len(pool)} vectors of the pool stand in the context: none is left to find",
+                "Give --last N for a shorter context, a larger --pool, or --include-context.",
+            )
     hits = pool.search(prediction, arguments.top, exclude=seen)
     return _Predicted(run, row, predictor, len(context), prediction.tolist(), hits, data)
+
+
+def _sequence(place: str, last: int | None, progress: Progress) -> "NDArray[np.generic]":
+    """A context, (T, D); a file with one vector is a context of one.
+
+    Raises:
+        DataError: there is none.
+    """
+    _, context = _vectors(place, progress)
+    if context.ndim not in (1, 2):
+        raise DataError(
+            f"{place} has the shape {context.shape} where (vectors, numbers in a vector) is needed",
+            "Predict one sequence at a time.",
+        )
+    context = context.reshape(1, -1) if context.ndim == 1 else context
+    return context[-last:] if last else context
 
 
 def _vectors(place: str, progress: Progress) -> tuple[VectorSet | None, "NDArray[np.generic]"]:

@@ -10,7 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lvmtui.errors import DataError, MissingDependency
+from lvmtui import format as fmt
+from lvmtui.errors import DataError, MissingDependency, RecipeError
 from lvmtui.splits import (
     Blocks,
     check_stream,
@@ -146,6 +147,7 @@ def check_recipe(recipe: Recipe) -> SetFacts | None:
     Raises:
         DataError: the set is missing or no vector set; the context is longer than the data, the batch larger
             than the windows there are, or the lanes that are asked for are missing.
+        RecipeError: the model is larger than the memory.
     """
     facts = set_facts(recipe.data.path)
     if recipe.data.lanes == "given" and facts is not None and not facts.has_lanes:
@@ -156,7 +158,33 @@ def check_recipe(recipe: Recipe) -> SetFacts | None:
         )
     if facts is not None:
         _check_batch(recipe, _windows(recipe, facts))
+    _check_memory(recipe, DEMO_DIM if facts is None else facts.dim)
     return facts
+
+
+_BYTES_A_PARAMETER = 16
+"""Of a parameter in training: itself, its gradient and two moments of AdamW, in fp32."""
+
+
+def _check_memory(recipe: Recipe, dim: int) -> None:
+    """Refuse a model whose parameters alone fill the memory; activations come on top and are not counted.
+
+    With a device other than the processor the memory that counts is not known here.
+    """
+    if recipe.train.device in {"cuda", "mps"}:
+        return
+    import psutil
+
+    from lvmtui.architectures import parameters
+
+    count = parameters(recipe.model, dim=dim, context=recipe.data.context)
+    needed, there = count * _BYTES_A_PARAMETER, psutil.virtual_memory().total
+    if needed > there:
+        raise RecipeError(
+            f"a {recipe.model.name} of {fmt.count(count)} parameters takes {fmt.size(needed)} to train, "
+            f"activations aside; this machine has {fmt.size(there)} of memory",
+            "Lower model.hidden or model.layers; `lvmtui models NAME -o …` counts the parameters beforehand.",
+        )
 
 
 def _windows(recipe: Recipe, facts: SetFacts) -> int:

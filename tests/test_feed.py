@@ -283,7 +283,7 @@ def test_the_log_is_followed_and_made_harmless(
 ) -> None:
     writer = launch(database)
     log = store.parent / "runs" / str(writer.run_id) / "run.log"
-    log.parent.mkdir(parents=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
     log.write_bytes(b"first\n\x1b[31mred\x1b[0m [b]markup[/b]\nhalf")
     feed.set_looked_at([writer.run_id])
 
@@ -306,7 +306,7 @@ def test_a_log_outside_the_run_s_folder_is_not_read(
     secret.write_text("secret\n")
     writer = launch(database)
     folder = store.parent / "runs" / str(writer.run_id)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.log").symlink_to(secret)
     feed.set_looked_at([writer.run_id])
     wait_until(lambda: writer.run_id in seen.last.details, "the detail")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lvmtui import launcher, recipe
-from lvmtui.errors import DataError
+from lvmtui.errors import DataError, RecipeError
 from lvmtui.phases import all_phases, heeded, parameters
 from lvmtui.requirements import DEMO_DIM, check_recipe
 
@@ -181,6 +181,14 @@ def test_a_batch_larger_than_the_windows_is_refused(tmp_path: Path) -> None:
     error = refused(folder, data__context="300", train__batch="2", train__steps_per_epoch="0")
     assert "larger than the 1 window" in error.message
     assert "or data.stride, which gives more windows" in error.hint
+
+
+def test_a_model_larger_than_the_memory_is_refused(tmp_path: Path) -> None:
+    huge = {"data.path": str(write_set(tmp_path / "set", [20] * 20)), "data.context": "20"}
+    huge |= {"model.hidden": "8192", "model.layers": "64"}
+    with pytest.raises(RecipeError, match="of memory") as raised:
+        check_recipe(recipe.load("demo", huge))
+    assert "Lower model.hidden" in raised.value.hint
 
 
 def test_missing_lanes_and_damaged_files_are_refused(tmp_path: Path) -> None:

@@ -134,3 +134,8 @@ def test_unknown_and_broken_phases_are_explained(tmp_path: Path) -> None:
     broken.write_bytes(b"\xff\xfe")
     with pytest.raises(RecipeError, match="not valid TOML"):
         recipe.load(str(broken))
+
+
+def test_compilation_and_random_lengths_exclude_each_other() -> None:
+    with pytest.raises(RecipeError, match="compiled anew"):
+        recipe.build({"name": "x", "train": {"compile": True, "min_context": 10}})

@@ -286,6 +286,14 @@ def test_other_protocols_are_left_out_in_words_or_brought_together_by_a_pool() -
         scaled(*made, known=known, protocol="nope")
 
 
+def test_as_judged_the_legacy_protocol_comes_last_however_many_its_runs() -> None:
+    leaks = windows("old", 300)
+    few, many = contender(1, 0.2), [contender(k, 0.2, judged_by=leaks) for k in (2, 3)]
+    found = scaled(*many, few, known=known_of(protocol(), leaks))
+    assert [point.protocol_id for point in found.points] == ["p1"]
+    assert "Left out: phase-1 #2, phase-1 #3" in found.notes[0]
+
+
 def test_several_recipes_at_a_context_stand_in_the_table_and_one_on_the_line() -> None:
     scaling = scaled(
         contender(1, 0.9, context=8, train__lr="0.1"),

@@ -84,7 +84,7 @@ def collapse(predictions: Spread, targets: Spread, epoch: int) -> list[Finding]:
             f"targets, mean cosine between two of them {number(predictions.cosine, 3)} against "
             f"{number(targets.cosine, 3)}",
             Severity.ERROR,
-            "The model says the same whatever it sees. Train against negatives (loss.name = nce), subtract "
+            "The model says the same whatever it sees. Train against negatives (loss.name = rank), subtract "
             "the train mean (model.head = composer), lower train.lr, and look for constant inputs.",
             {
                 "epoch": epoch,

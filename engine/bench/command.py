@@ -9,6 +9,7 @@ from engine.bench.told import bench_lines, bench_record
 from engine.data.command import guarded, write_json, write_lines
 from engine.data.progress import terminal_progress
 from engine.judging_command import needing_torch
+from lvmtui.errors import UsageError
 
 
 def main(argv: list[str]) -> int:
@@ -34,13 +35,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--store", required=True, metavar="URL", help="path or URL of the run store")
     parser.add_argument(
         "--contexts",
-        type=_type(parse_contexts, "context lengths"),
         metavar="N,N",
         help="vectors before a query (default: those of 100,500,1000,2000 that the data are long enough for)",
     )
     parser.add_argument(
         "--precision",
-        type=_type(parse_precisions, "precisions"),
         metavar="NAME,NAME",
         help=f"of {', '.join(PRECISIONS)} (default: fp32,bf16,int8; on a GPU fp32,bf16)",
     )
@@ -63,16 +62,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _type(parse: Callable[[str], Any], name: str) -> Callable[[str], Any]:
-    """What argparse names in its message, and what it is told."""
+def _asked(parse: Callable[[str], Any], text: str | None, name: str, hint: str) -> Any:
+    """A list of the command line; None where it was not given.
 
-    def parsed(text: str) -> Any:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{text!r} are no {name}: {error}") from error
-
-    return parsed
+    Raises:
+        UsageError: it is no such list.
+    """
+    try:
+        return None if text is None else parse(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} are no {name}", hint) from error
 
 
 def _count(text: str) -> int:
@@ -86,8 +85,18 @@ def _bench(arguments: argparse.Namespace) -> None:
     from lvmtui.store.database import Database
 
     plan = Plan(
-        contexts=arguments.contexts,
-        precisions=arguments.precision,
+        contexts=_asked(
+            parse_contexts,
+            arguments.contexts,
+            "context lengths",
+            "Give whole numbers above 0, with commas between them: --contexts 100,500",
+        ),
+        precisions=_asked(
+            parse_precisions,
+            arguments.precision,
+            "precisions",
+            f"There are {', '.join(PRECISIONS)}; with commas between them: --precision fp32,bf16",
+        ),
         queries=arguments.queries,
         pool=arguments.pool,
         device=arguments.device,

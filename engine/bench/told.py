@@ -54,7 +54,9 @@ def ratios(timed: Sequence[Latency]) -> Iterator[str]:
     for (precision, mode, context), anew in p50.items():
         streaming = p50.get((precision, STREAM, context))
         if mode == ENCODE and anew and streaming:
-            times = f"{anew / streaming:.0f} times as long as streaming (P50)"
+            times = (
+                f"{anew / streaming:.{0 if anew >= 10 * streaming else 1}f} times as long as streaming (P50)"
+            )
             yield f"{precision}: re-encoding {context} vectors takes {times}"
 
 

@@ -137,8 +137,11 @@ def build_set(
     return Built(open_vectors(out, progress), chunked.dropped, notices)
 
 
-def check_target(out: Path, force: bool) -> None:
+def check_target(out: Path, force: bool | None) -> None:
     """Refuse to write over what is no vector set, or over one without being told to.
+
+    Args:
+        force: whether it was told; None where it cannot be.
 
     Raises:
         DataError: `out` is in use.
@@ -158,7 +161,8 @@ def check_target(out: Path, force: bool) -> None:
         )
     if names and not force:
         raise DataError(
-            f"{out} holds a vector set already", "Replace it with --force, or give another folder."
+            f"{out} holds a vector set already",
+            "Give another folder." if force is None else "Replace it with --force, or give another folder.",
         )
 
 

@@ -59,7 +59,7 @@ def merge_sets(paths: Sequence[Path], out: Path, progress: Progress = silent) ->
     out = out.expanduser().absolute()
     if len(paths) < 2:
         raise DataError("one vector set alone cannot be merged", "Give at least two folders.")
-    check_target(out, force=False)
+    check_target(out, force=None)
     sets = [open_vectors(path.expanduser().resolve(), progress) for path in paths]
     _check_kind(sets)
     notices = _check_encoders(sets)

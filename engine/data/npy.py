@@ -19,6 +19,12 @@ from numpy.typing import NDArray
 from lvmtui.errors import DataError
 
 _BLOCK_BYTES = 8 << 20
+_SMALL = 256 << 20
+"""Bytes of a mapped file that may as well stay in the resident set."""
+_MAPPED = 2 << 20
+"""Bytes that Linux maps around a row at most."""
+_JUMPS = 32
+"""Places of a file that are mapped at the same time."""
 _WHAT_A_SET_IS = "A vector set is a folder with vectors.npy and, where there are documents, documents.npy."
 _BROKEN_HEADER = (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError)
 """What numpy raises for headers that are none."""
@@ -124,6 +130,27 @@ class ArrayFile:
             return np.memmap(self.path, self.dtype, "r", self.offset, self.shape, order)  # type: ignore[call-overload,no-any-return]
         except (OSError, ValueError) as error:
             raise DataError(f"cannot map {self.path}: {error}") from error
+
+
+def take(array: NDArray[np.generic], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Rows (…) of an array (N, D), as float32 (…, D): a copy of just those.
+
+    Of a large mapped file little is in the resident set at any time, and nothing is left in it: Linux maps up
+    to 2 MB around each row that is read, which makes all of a file of a few thousand rows drawn from it.
+    """
+    wanted = rows.ravel()
+    if array.nbytes <= _SMALL or getattr(array, "_mmap", None) is None:
+        return array[rows].astype(np.float32, copy=False)
+    found = np.empty((len(wanted), array.shape[1]), np.float32)
+    place = wanted * (array.nbytes // len(array)) // _MAPPED
+    jumps = np.cumsum(place[1:] != place[:-1])
+    begin = 0
+    # Behind each row at which enough has been mapped, and behind the last.
+    for end in [*np.flatnonzero(np.diff(jumps // _JUMPS, prepend=0)) + 1, len(wanted)]:
+        found[begin:end] = array[wanted[begin:end]]
+        let_go(array)
+        begin = end
+    return found.reshape(*rows.shape, array.shape[1])
 
 
 def let_go(array: NDArray[np.generic]) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.data.npy import take
 from engine.data.split import SplitView
 from lvmtui.splits import document_starts, too_short, window_stride, windows_of_a_pass
 
@@ -103,8 +104,7 @@ class Windows:
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """The vectors of some rows of the data as float32 (…, D): a copy of just those."""
-        vectors: NDArray[np.float32] = self._split.data.vectors[rows].astype(np.float32, copy=False)
-        return vectors
+        return take(self._split.data.vectors, rows)
 
 
 class ListedWindows(Windows):

@@ -1,5 +1,6 @@
 """Vectors from outside, checked before they reach a model or a pool."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -45,11 +46,17 @@ def checked_vectors(vectors: Any, dim: int, what: str, *, shapes: tuple[int, ...
     return tensor
 
 
+def all_usable(norms: Tensor) -> bool:
+    """Whether all of some norms, at least one, are finite and above zero."""
+    least, most = norms.aminmax()  # either is NaN if one of them is
+    return float(least) > 0 and float(most) < math.inf
+
+
 def _refuse_unusable(tensor: Tensor, what: str) -> None:
     norms = torch.linalg.vector_norm(tensor, dim=-1)
-    good = (norms > 0) & norms.isfinite()
-    if bool(good.all()):
+    if all_usable(norms):
         return
+    good = (norms > 0) & norms.isfinite()
     place = tuple(torch.nonzero(~good)[0].tolist())
     where = f"vector {place[0] if len(place) == 1 else place} of " if place else ""
     raise DataError(

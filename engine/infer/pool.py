@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from engine.infer import coarse
 from engine.infer.checked import checked_vectors
 from lvmtui.errors import DataError, MissingDependency
 
@@ -19,6 +20,8 @@ RESIDENT_BYTES = 512 << 20
 """Bytes in float32 up to which a pool is kept in memory as a whole."""
 QUERIES = 1024
 """Queries that are answered together; a pool that is not resident is read once for each so many."""
+COARSE = 1 << 18
+"""Numbers in a resident pool from which on it is searched in a copy of 8 bits first."""
 SAME = 1 - 1e-5
 """Cosine from which on two vectors are the same, one of them perhaps rounded to float16."""
 _UNIT = 2.0**-24
@@ -38,7 +41,8 @@ class Pool:
     """Vectors to search, by cosine.
 
     The answer is that of a computation in float64, whatever the blocks and the threads: products in float32
-    choose the candidates, with room for their rounding, and these are scored again.
+    choose the candidates, with room for their rounding, and these are scored again. For a single query an
+    8-bit copy of a resident pool chooses what is multiplied in float32 (see `engine.infer.coarse`).
 
     Args:
         vectors: (N, D) floating-point numbers of any norm above zero: numpy array, memory-mapped or not, or
@@ -67,6 +71,10 @@ class Pool:
         self._unit: Tensor | None = torch.empty(rows, self.dim) if 4 * rows * self.dim <= resident else None
         self._measure()
         self._faiss: Any = self._fill_faiss() if index == "faiss" else None
+        self._room = 4 * (self.dim + 8) * _UNIT
+        self._coarse: coarse.Coarse | None = None
+        if self._unit is not None and self._unit.numel() >= COARSE and coarse.is_fast():
+            self._coarse = coarse.Coarse(self._unit, self._room)
 
     def __len__(self) -> int:
         return len(self._inverse)
@@ -86,8 +94,11 @@ class Pool:
         asked = checked_vectors(queries, self.dim, "the query", shapes=(1, 2)).cpu()
         unit = functional.normalize(asked if asked.ndim == 2 else asked[None], dim=-1)
         k = min(k, self._available(k, exclude))
-        parts = [self._nearest(part, k, exclude) for part in torch.split(unit, QUERIES)]
-        scores, rows = (torch.cat(pieces) for pieces in zip(*parts, strict=True))
+        if len(unit) == 1:
+            scores, rows = self._nearest(unit, k, exclude)
+        else:
+            parts = [self._nearest(part, k, exclude) for part in torch.split(unit, QUERIES)]
+            scores, rows = (torch.cat(pieces) for pieces in zip(*parts, strict=True))
         return Hits(scores, rows) if asked.ndim == 2 else Hits(scores[0], rows[0])
 
     @torch.inference_mode()
@@ -123,6 +134,9 @@ class Pool:
         near = self._near if self._faiss is None else self._near_faiss
         query, row = near(unit, k, exclude)
         exact = self._cosines(unit, query, row)
+        if len(unit) == 1:
+            order = torch.from_numpy(np.lexsort((row.numpy(), -exact.numpy()))[:k])
+            return Hits(exact[order].float()[None], row[order][None])
         order = torch.from_numpy(np.lexsort((row.numpy(), -exact.numpy(), query.numpy())))
         query, row, exact = query[order], row[order], exact[order]
         first = torch.searchsorted(query, torch.arange(len(unit)))
@@ -132,7 +146,11 @@ class Pool:
     def _near(self, unit: Tensor, k: int, exclude: Tensor | None) -> tuple[Tensor, Tensor]:
         """Pairs (query, row) that hold the k nearest of each query: all whose product in float32 may belong
         to them, by the bound on its rounding."""
-        room = 4 * (self.dim + 8) * _UNIT
+        rows = self._coarse.near(unit, k, exclude) if self._coarse is not None and len(unit) == 1 else None
+        if rows is not None and self._unit is not None:
+            score = self._unit.index_select(0, rows) @ unit[0]
+            rows = rows[score >= score.topk(k).values[-1] - self._room]
+            return torch.zeros_like(rows), rows
         best = torch.full((len(unit), k), -torch.inf)
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         for first, block in self._blocks():
@@ -141,11 +159,11 @@ class Pool:
                 scores.masked_fill_(exclude[first : first + len(block)], -torch.inf)
             top = scores.topk(min(k, len(block))).values
             best = torch.cat([best, top], dim=1).topk(k).values if first or top.shape[1] < k else top
-            bar = (best[:, -1:] - room).clamp(min=-2.0)
+            bar = (best[:, -1:] - self._room).clamp(min=-2.0)
             query, row = torch.nonzero(scores >= bar, as_tuple=True)
             found.append((query, row + first, scores[query, row]))
         query, row, score = (torch.cat(pieces) for pieces in zip(*found, strict=True))
-        kept = score >= best[query, -1] - room
+        kept = score >= best[query, -1] - self._room
         return query[kept], row[kept]
 
     def _cosines(self, unit: Tensor, query: Tensor, row: Tensor) -> Tensor:

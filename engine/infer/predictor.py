@@ -5,9 +5,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from engine.infer.checked import checked_vectors
+from engine.infer.checked import all_usable, checked_vectors
 from engine.infer.pool import Hits, Pool
 from engine.infer.precision import Precision
 from engine.models import NextVectorModel, State, restore_state, state_tensors
@@ -210,13 +209,14 @@ def _unit(output: Tensor) -> Tensor:
     Raises:
         TrainingError: one is zero or not finite.
     """
-    norms = torch.linalg.vector_norm(output.float(), dim=-1, keepdim=True)
-    if not bool(((norms > 0) & norms.isfinite()).all()):
+    output = output.float()
+    norms: Tensor = torch.linalg.vector_norm(output, dim=-1, keepdim=True)
+    if not all_usable(norms):
         raise TrainingError(
             "the model's prediction is zero or not finite",
             "Take an earlier checkpoint: training may have diverged.",
         )
-    return functional.normalize(output.float(), dim=-1)
+    return output / norms
 
 
 def _unfitting(why: str) -> CheckpointError:

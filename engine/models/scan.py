@@ -7,6 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+BLOCK = 32
+"""Positions whose gates are worked out together on a CPU."""
+
 
 def gated_scan(gates_and_candidates: Tensor, start: Tensor) -> Tensor:
     """All states of `h_t = (1 - z_t) h_{t-1} + z_t c_t`, `z = sigmoid(g)`, in float32 or better whatever the
@@ -19,8 +22,10 @@ def gated_scan(gates_and_candidates: Tensor, start: Tensor) -> Tensor:
     Returns:
         (B, T, H).
     """
-    kind = torch.promote_types(start.dtype, torch.float32)
-    return cast(Tensor, _GatedScan.apply(gates_and_candidates, start.to(kind)))  # type: ignore[no-untyped-call]
+    start = start.to(torch.promote_types(start.dtype, torch.float32))
+    if gates_and_candidates.device.type == "cpu":
+        return cast(Tensor, _BlockwiseGatedScan.apply(gates_and_candidates, start))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _GatedScan.apply(gates_and_candidates, start))  # type: ignore[no-untyped-call]
 
 
 class _GatedScan(torch.autograd.Function):
@@ -51,6 +56,55 @@ class _GatedScan(torch.autograd.Function):
         of_gate[:, 0] = (candidate[:, 0] - start) * keep[:, 0]
         of_gate[:, 1:] = (candidate[:, 1:] - states[:, :-1]).mul_(keep[:, 1:])
         return of_both, of_start
+
+
+class _BlockwiseGatedScan(torch.autograd.Function):
+    """The same on a CPU, where what is bound by memory is the gates: they are worked out for a few positions
+    at a time, which stay in the cache, and again in the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, both: Tensor, start: Tensor) -> Tensor:
+        gate, candidate = both.chunk(2, dim=-1)
+        states = start.new_empty(gate.shape)
+        before = start
+        for block in _blocks(both.shape[1]):
+            update = torch.sigmoid(gate[:, block].to(start.dtype))
+            given = candidate[:, block].to(start.dtype)
+            steps = zip(given.unbind(1), update.unbind(1), states[:, block].unbind(1), strict=True)
+            for added, share, state in steps:
+                before = torch.lerp(before, added, share, out=state)
+        ctx.save_for_backward(both, states, start)
+        return states
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        both, states, start = ctx.saved_tensors
+        of_both = torch.empty_like(both)
+        gate, candidate = both.chunk(2, dim=-1)
+        of_gate, of_candidate = of_both.chunk(2, dim=-1)
+        total, kept = torch.zeros_like(start), torch.zeros_like(start)
+        for block in reversed(_blocks(both.shape[1])):
+            update = torch.sigmoid(gate[:, block].to(start.dtype))
+            keep = 1 - update
+            totals = torch.empty_like(update)
+            steps = zip(gradient[:, block].unbind(1), keep.unbind(1), totals.unbind(1), strict=True)
+            for given, next_kept, state in reversed(list(steps)):
+                total, kept = torch.addcmul(given, kept, total, out=state), next_kept
+            # The block before needs it as it is here.
+            total = total.clone()
+            totals.mul_(update)
+            of_candidate[:, block] = totals
+            totals.mul_(keep)
+            first, following = block.start, slice(block.start + 1, block.stop)
+            before = states[:, first - 1] if first else start
+            of_gate[:, first] = (candidate[:, first] - before) * totals[:, 0]
+            change = candidate[:, following] - states[:, first : block.stop - 1]
+            of_gate[:, following] = change.mul_(totals[:, 1:])
+        return of_both, total * kept
+
+
+def _blocks(length: int) -> list[slice]:
+    return [slice(begin, min(begin + BLOCK, length)) for begin in range(0, length, BLOCK)]
 
 
 def linear_scan(decay: Tensor, inflow: Tensor, start: Tensor, *, reverse: bool = False) -> Tensor:

@@ -96,7 +96,7 @@ def cosine_without_rank(history: RunHistory) -> Finding | None:
             f"{small(last.mrr)} and Hit@5 from {percent(first.hit5)} to {percent(last.hit5)} %",
             Severity.WARN,
             "Predictions move towards the mean of what may come (regression to the mean). Train to tell the "
-            "target from others: loss.name = nce with a large loss.bank, loss.cosine at most 0.1.",
+            "target from others: loss.name = rank with a large loss.bank, loss.cosine at most 0.1.",
             {
                 "epochs": [first.epoch, last.epoch],
                 "cosine": [first.cosine, last.cosine],
@@ -146,7 +146,7 @@ def below_baseline(history: RunHistory) -> Finding | None:
         f"{p_value(versus.p)}, over the same queries{'' if below else smallest}",
         Severity.ERROR if below else Severity.WARN,
         f"Report {name} instead: it needs no training. Start the model there (model.head = composer, "
-        "model.start = tuned), train on more data with loss.name = nce, or judge on more documents.",
+        "model.start = tuned), train on more data with loss.name = rank, or judge on more documents.",
         {
             "baseline": versus.baseline,
             "difference": versus.difference,

@@ -22,6 +22,7 @@ class Precision(StrEnum):
     """What `--precision` takes."""
 
     FP32 = "fp32"
+    FP16 = "fp16"
     BF16 = "bf16"
     INT8 = "int8"
 
@@ -47,7 +48,9 @@ def predict(
         bool, typer.Option("--include-context", help="Vectors of the context are candidates, too.")
     ] = False,
     checkpoint: Annotated[Which, typer.Option("--checkpoint", help="best, last or champion.")] = Which.BEST,
-    precision: Annotated[Precision, typer.Option("--precision", help="fp32, bf16 or int8.")] = Precision.FP32,
+    precision: Annotated[
+        Precision, typer.Option("--precision", help="fp32, bf16, int8, or fp16 on a GPU.")
+    ] = Precision.FP32,
     as_json: JsonOption = False,
     store: StoreOption = None,
 ) -> None:

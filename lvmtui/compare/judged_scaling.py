@@ -51,6 +51,9 @@ COLUMNS_AT_ONCE = 240
 PUBLISHED_POOL = 115
 """Candidates behind the highest published score: what runs of one protocol are put on unless told."""
 
+_LEGACY = "window-v0"
+"""The protocol that leaks."""
+
 KEYS = tuple(measure.key for measure in HITS)
 
 
@@ -128,7 +131,7 @@ def scaling_of(
         known: protocol id -> what is known of it.
         audits: data fingerprint -> its newest audit.
         pool: candidates to put every score on; `SMALLEST`; None: as judged, and then only the series with
-            most runs.
+            most runs, one of the legacy protocol only if there is no other.
         protocol: id (or its beginning) or name of the only protocol to show.
 
     Raises:
@@ -146,7 +149,8 @@ def scaling_of(
     families: dict[str, list[Contender]] = {}
     for item in chosen:
         families.setdefault(_family(item, known), []).append(item)
-    ordered = sorted(families.values(), key=lambda items: -len(items))
+    names_in_order = sorted(families, key=lambda name: (_leaks(name), -len(families[name])))
+    ordered = [families[name] for name in names_in_order]
     put_on = _put_on(pool, [item for items in ordered for item in items], known)
     if put_on is None:
         notes += [_left_out(items, ordered[0], known) for items in ordered[1:]]
@@ -198,9 +202,13 @@ def _family(item: Contender, known: Mapping[str, Known]) -> str:
     and split."""
     protocol_id = item.evaluation.protocol_id
     protocol = known[protocol_id].protocol if protocol_id in known else None
-    if protocol is None or protocol.name != "window-v0":
+    if protocol is None or protocol.name != _LEGACY:
         return protocol_id
     return f"{protocol.name}:{protocol.data_fingerprint}:{protocol.split}"
+
+
+def _leaks(family: str) -> bool:
+    return family.startswith(f"{_LEGACY}:")
 
 
 def _left_out(items: Sequence[Contender], shown: Sequence[Contender], known: Mapping[str, Known]) -> str:

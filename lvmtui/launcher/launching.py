@@ -65,8 +65,8 @@ def launch_group(
 ) -> list[Run]:
     """Make several runs as one group, and start the first of them.
 
-    The others wait in the queue; each run that ends, however it ended, takes up the next (see
-    `lvmtui.store.groups`). No dashboard has to be open.
+    The others wait in the queue; each run that ends takes up the next (see `lvmtui.store.groups`), unless its
+    process is killed from outside: `resume` of a waiting run goes on then. No dashboard has to be open.
 
     Args:
         store_target: path or URL; the store is made when there is none.

@@ -183,12 +183,26 @@ class Recipe(Section):
             raise ValueError("loss.name = published with alpha > 0 needs train.batch of at least 2")
         if self.evaluate.protocol == "window-v0" and self.data.within_document:
             raise ValueError("evaluate.protocol = window-v0 needs data.within_document = false")
+        if self.train.compile and self.train.min_context:
+            raise ValueError(
+                f"train.compile = true needs train.min_context = 0, not {self.train.min_context}: every length "
+                "would be compiled anew, for minutes"
+            )
         if self.train.min_context > self.data.context:
-            raise ValueError("train.min_context may not be more than data.context")
+            raise ValueError(
+                f"train.min_context = {self.train.min_context} may not be more than data.context = "
+                f"{self.data.context}"
+            )
         if self.model.active > self.model.experts:
-            raise ValueError("model.active may not be more than model.experts")
+            raise ValueError(
+                f"model.active = {self.model.active} may not be more than model.experts = "
+                f"{self.model.experts}"
+            )
         if self.model.name == "transformer" and self.model.hidden % (2 * self.model.heads):
-            raise ValueError("a transformer needs model.hidden to be a multiple of twice model.heads")
+            raise ValueError(
+                f"a transformer needs model.hidden = {self.model.hidden} to be a multiple of twice "
+                f"model.heads = {self.model.heads}"
+            )
         return self
 
     def to_json(self) -> str:

@@ -45,7 +45,7 @@ class Controller:
         self.database = database
 
     def create_run(self, new: NewRun) -> Run:
-        """Add a queued run; its folder is named after its id."""
+        """Add a queued run; its folder is named after its id, and made."""
         with self.database.write() as connection:
             return self._create(connection, new)
 
@@ -87,10 +87,25 @@ class Controller:
             "revision": runs.next_revision(connection),
         }
         run_id = _inserted_id(connection.execute(insert(runs.RUN).values(**values)))
-        runs.change(connection, run_id, folder=f"runs/{run_id}")
+        runs.change(connection, run_id, folder=self._take_folder(run_id))
         run = runs.get(connection, run_id)
         self._event(connection, run_id, "launched", f"{run.name} queued by {requester()}")
         return run
+
+    def _take_folder(self, run_id: int) -> str:
+        """Make the folder of a run: `runs/ID`, or `runs/ID-2` and so on where another store beside this one,
+        or one that was here before, has that already. Two runs in one folder would delete each other's
+        checkpoints."""
+        runs_folder = self.database.location.root / "runs"
+        for name in (str(run_id), *(f"{run_id}-{k}" for k in range(2, 1000))):
+            try:
+                (runs_folder / name).mkdir(parents=True)
+            except FileExistsError:
+                continue
+            except OSError:  # Said, with what to do, when its process is started.
+                break
+            return f"runs/{name}"
+        return f"runs/{run_id}"
 
     def spawned(self, run_id: int, *, pid: int, process_started: float, host: str) -> None:
         """Record the process that was started for a queued run, so that its death is noticed.

@@ -76,6 +76,18 @@ def test_a_run_goes_from_queued_to_done(database: Database, started: Started) ->
         writer.finish(Result.FAILED, event())
 
 
+def test_stores_in_one_folder_share_no_run_folder(database: Database, new_run: NewRun, store: Path) -> None:
+    other = Database.open(store.with_name("other.db"))
+    try:
+        group = Controller(other).create_group([new_run, new_run], "both")
+        runs = [Controller(database).create_run(new_run) for _ in range(3)]
+    finally:
+        other.close()
+    assert [run.folder for run in group] == ["runs/1", "runs/2"]
+    assert [run.folder for run in runs] == ["runs/1-2", "runs/2-2", "runs/3"]
+    assert all((store.parent / run.folder).is_dir() for run in runs)
+
+
 def test_an_epoch_is_stored_whole_or_not_at_all(database: Database, started: Started) -> None:
     run, writer = started()
     bad = MetricPoint("val/hit5", 10, 1.0, 1.0, 0.2)

@@ -61,3 +61,17 @@ def test_streams_that_take_turns_do_not_disturb_each_other(model):
             streamed, states[stream] = frozen.step(x[stream : stream + 1, position], states[stream])
             unit = functional.normalize(streamed[0], dim=-1)
             torch.testing.assert_close(unit, expected[stream, position], **CLOSE)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("model", [("amn", "composer"), ("memory_gru", "composer")], indirect=True)
+def test_two_streams_may_go_on_from_the_same_state(model):
+    x = torch.randn(3, 1, 12, generator=torch.Generator().manual_seed(4))
+    frozen = freeze(copy.deepcopy(model))
+    _, state = frozen.step(x[0])
+    first, after = frozen.step(x[1], state)
+    other, _ = frozen.step(x[2], state)
+    assert frozen.step(x[1], state)[0].allclose(first)
+    assert frozen.step(x[2], state)[0].allclose(other)
+    again = frozen.step(x[1], frozen.step(x[0])[1])[1]
+    assert frozen.step(x[2], after)[0].allclose(frozen.step(x[2], again)[0], atol=1e-5)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.infer import Pool
+from engine.infer import Pool, coarse
 from engine.infer import pool as pools
 from lvmtui.errors import DataError, MissingDependency
 
@@ -120,3 +120,20 @@ def test_faiss_finds_the_same(vectors):
         assert other.search(queries, 9, exclude=exclude).rows.equal(
             exact.search(queries, 9, exclude=exclude).rows
         )
+
+
+@pytest.mark.skipif(not coarse.is_fast(), reason="no products of 8-bit integers on this processor")
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_a_first_pass_in_8_bits_loses_none_of_the_nearest(monkeypatch, shift):
+    monkeypatch.setattr(pools, "COARSE", 1)
+    random = np.random.default_rng(4)
+    large = random.normal(size=(3000, 64)).astype(np.float32) + np.float32(shift)
+    large[1000:1040] = large[7]
+    large[:, 3] *= random.uniform(1, 9, size=3000).astype(np.float32)
+    hidden = torch.from_numpy(random.random(3000) < 0.3)
+    pool = Pool(large)
+    for number in range(20):
+        query = large[number] + random.normal(size=64).astype(np.float32)
+        exclude = hidden if number % 2 else None
+        rows = by_hand(large, query[None], 10, np.flatnonzero(hidden) if number % 2 else ())[1]
+        assert pool.search(query, 10, exclude=exclude).rows.tolist() == rows[0].tolist()

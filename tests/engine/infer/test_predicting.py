@@ -9,7 +9,7 @@ from engine.infer import Pool, load
 from engine.infer import predictor as predicting
 from engine.infer.precision import Int8Linear, RoundedLinear, prepare
 from engine.models import MODELS, ComposerStart, build_model
-from lvmtui.errors import CheckpointError, DataError
+from lvmtui.errors import CheckpointError, DataError, TrainingError
 from lvmtui.recipe import ModelSection
 
 
@@ -171,3 +171,8 @@ def test_int8_gives_the_same_numbers_alone_and_in_a_batch():
     error = (together - layer(x)).norm(dim=1) / layer(x).norm(dim=1)
     assert error.max() < 0.03
     assert rounded(torch.zeros(1, 96)).equal(layer.bias[None])
+
+
+def test_fp16_is_refused_on_a_processor(wide):
+    with pytest.raises(TrainingError, match="fp16 is for GPUs"):
+        prepare(wide(), "fp16")

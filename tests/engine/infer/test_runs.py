@@ -175,6 +175,7 @@ def test_predict_takes_a_file_as_a_pool_and_says_what_is_beyond_training(store, 
     [
         (np.ones((3, 7), np.float32), "vectors of 7 numbers, the model's have 24"),
         (np.zeros((3, 24), np.float32), "zero or not finite"),
+        (np.ones((1, 3, 24), np.float32), "has the shape (1, 3, 24)"),
         (np.array([{"a": 1}], dtype=object), "Python objects"),
         (None, "is missing"),
     ],
@@ -187,3 +188,21 @@ def test_predict_refuses_unusable_contexts(store, tmp_path, capsys, context, wor
     told = capsys.readouterr().err
     assert words in told
     assert "Traceback" not in told
+
+
+def test_predict_refuses_pools_in_which_nothing_can_be_found(store, data, tmp_path, capsys):
+    context, narrow = tmp_path / "context.npy", tmp_path / "narrow.npy"
+    np.save(context, data.vectors[:5])
+    np.save(narrow, np.ones((4, 9), np.float32))
+    asked = ["1", "--store", str(tmp_path / "runs.db"), "--context", str(context), "--pool"]
+    assert main([*asked, str(narrow)]) == 1
+    assert "the pool has vectors of 9 numbers, the prediction has 24" in capsys.readouterr().err
+    assert main([*asked, str(context)]) == 1
+    assert "Give --last N" in capsys.readouterr().err
+
+
+def test_one_vector_is_a_context_of_one(store, data, tmp_path, capsys):
+    np.save(tmp_path / "one.npy", data.vectors[0])
+    asked = ["1", "--store", str(tmp_path / "runs.db"), "--context", str(tmp_path / "one.npy"), "--json"]
+    assert main(asked) == 0
+    assert json.loads(capsys.readouterr().out)["context"] == 1

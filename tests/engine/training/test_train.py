@@ -108,7 +108,7 @@ def test_a_checkpoint_that_cannot_be_written_is_reported_and_training_goes_on(
 ) -> None:
     made = trainer(recipe())
     folder = tmp_path / made.run.folder / "checkpoints"
-    folder.parent.mkdir(parents=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     folder.write_text("a file where the folder should be")
     assert made.train().result is Result.COMPLETED
     store = reader(made)
