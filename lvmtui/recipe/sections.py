@@ -185,8 +185,8 @@ class Recipe(Section):
             raise ValueError("evaluate.protocol = window-v0 needs data.within_document = false")
         if self.train.compile and self.train.min_context:
             raise ValueError(
-                f"train.compile = true needs train.min_context = 0, not {self.train.min_context}: every length "
-                "would be compiled anew, for minutes"
+                f"train.compile = true needs train.min_context = 0, not {self.train.min_context}: each "
+                "length would be compiled anew, for minutes"
             )
         if self.train.min_context > self.data.context:
             raise ValueError(
