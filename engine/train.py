@@ -22,7 +22,7 @@ from engine.probe import take_probe
 from engine.reporter import Reporter, log
 from engine.stopping import EarlyStopping
 from engine.validate import validate
-from engine.verdict import score_name, verdict
+from engine.verdict import score_name, score_text, verdict
 from lvmtui.checks.records import plan_of
 from lvmtui.errors import TrainingError
 from lvmtui.recipe import Recipe
@@ -247,7 +247,8 @@ class Trainer:
         saved, events = self._save()
         if gain:
             name = score_name(self.recipe.stop.metric)
-            message = f"new best: {name} {100 * (value or 0):.2f} at epoch {position.epoch}"
+            score = score_text(self.recipe.stop.metric, value or 0.0)
+            message = f"new best: {name} {score} at epoch {position.epoch}"
             events.append(Event("best", message, time.time(), evidence={"epoch": position.epoch}))
         report = EpochReport(self.progress(), self._points(values), evaluation, saved, tuple(events))
         self.reporter.epoch(report)
@@ -297,14 +298,14 @@ class Trainer:
             log.info("ep %d not evaluated", epoch)
             return
         metric = self.recipe.stop.metric
-        words = f"ep {epoch} {score_name(metric)} {100 * value:.2f}"
+        words = f"ep {epoch} {score_name(metric)} {score_text(metric, value)}"
         least = self.recipe.stop.min_delta
         by = f" by {least:g} of {len(self.judge.asked)} queries" if least else ""
-        beat = f"to beat {100 * (stopping.value_to_beat or 0.0):.2f}{by}"
+        beat = f"to beat {score_text(metric, stopping.value_to_beat or 0.0)}{by}"
         if gain:
             log.info("%s · new best · %s", words, beat)
             return
-        best = f"best {100 * stopping.best:.2f} at {stopping.best_epoch}"
+        best = f"best {score_text(metric, stopping.best)} at {stopping.best_epoch}"
         log.info("%s (%s) · no gain %d/%d · %s", words, best, stopping.used, stopping.patience, beat)
 
 

@@ -15,6 +15,14 @@ def score_name(metric: str) -> str:
     return _NAMES[metric]
 
 
+def score_text(metric: str, value: float, digits: int = 2) -> str:
+    """A score as people write it: Hit@K in percent without the sign (`37.98`), the MRR as a fraction
+    (`.2628`)."""
+    if metric == "mrr":
+        return f"{value:.{digits + 2}f}".removeprefix("0")
+    return f"{100 * value:.{digits}f}"
+
+
 def verdict(best: Evaluation | None, baselines: Sequence[Evaluation], metric: str) -> str:
     """The best evaluation beside the strongest baseline, in words: by the paired comparison (of Hit@5) that
     it came with, or else by the interval of the watched metric.
@@ -25,7 +33,7 @@ def verdict(best: Evaluation | None, baselines: Sequence[Evaluation], metric: st
     """
     if best is None:
         return "never evaluated"
-    line = f"{score_name(metric)} {100 * getattr(best, metric):.1f} % at epoch {best.epoch}"
+    line = f"{score_name(metric)} {_with_unit(metric, getattr(best, metric))} at epoch {best.epoch}"
     if not baselines:
         return line
     paired = next(iter(versus_of(best)), None)
@@ -46,9 +54,13 @@ def _by_interval(best: Evaluation, baselines: Sequence[Evaluation], metric: str)
     bar: float = getattr(strongest, metric)
     interval: Interval | None = getattr(best, f"{metric}_interval", None)
     noise = interval is not None and interval.low <= bar <= interval.high
-    named = f"its best baseline {strongest.baseline} ({100 * bar:.1f} %)"
+    named = f"its best baseline {strongest.baseline} ({_with_unit(metric, bar)})"
     reason = best.details.get(UNPAIRED)
     return _words(score - bar, noise=noise, named=named) + (f"; not paired: {reason}" if reason else "")
+
+
+def _with_unit(metric: str, value: float) -> str:
+    return score_text(metric, value, 1) + ("" if metric == "mrr" else " %")
 
 
 def _words(difference: float, *, noise: bool, named: str) -> str:

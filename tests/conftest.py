@@ -10,9 +10,11 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell without job control starts its background jobs so, and every process below inherits it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell without job control starts its background jobs with SIGINT ignored, nohup with SIGHUP ignored, and
+# every process below inherits it.
+for ignored, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(ignored) is signal.SIG_IGN:
+        signal.signal(ignored, handler)
 
 
 @pytest.fixture(autouse=True)

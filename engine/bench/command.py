@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _asked(parse: Callable[[str], Any], text: str | None, name: str, hint: str) -> Any:
+def _asked(parse: Callable[[str], Any], text: str | None, hint: str) -> Any:
     """A list of the command line; None where it was not given.
 
     Raises:
@@ -71,7 +71,7 @@ def _asked(parse: Callable[[str], Any], text: str | None, name: str, hint: str) 
     try:
         return None if text is None else parse(text)
     except ValueError as error:
-        raise UsageError(f"{text!r} are no {name}", hint) from error
+        raise UsageError(str(error), hint) from error
 
 
 def _count(text: str) -> int:
@@ -88,14 +88,12 @@ def _bench(arguments: argparse.Namespace) -> None:
         contexts=_asked(
             parse_contexts,
             arguments.contexts,
-            "context lengths",
             "Give whole numbers above 0, with commas between them: --contexts 100,500",
         ),
         precisions=_asked(
             parse_precisions,
             arguments.precision,
-            "precisions",
-            f"There are {', '.join(PRECISIONS)}; with commas between them: --precision fp32,bf16",
+            "With commas between them: --precision fp32,bf16",
         ),
         queries=arguments.queries,
         pool=arguments.pool,

@@ -77,10 +77,11 @@ def parse_contexts(text: str) -> tuple[int, ...]:
     Raises:
         ValueError: one is no whole number above 0.
     """
-    lengths = tuple(sorted({int(part) for part in text.split(",")}))
-    if lengths[0] < 1:
-        raise ValueError("a context has at least one vector")
-    return lengths
+    parts = {part.strip() for part in text.split(",")}
+    wrong = sorted(part for part in parts if not (part.isascii() and part.isdecimal()) or int(part) < 1)
+    if wrong:
+        raise ValueError(f"a context is a whole number above 0, not {wrong[0]!r}")
+    return tuple(sorted(int(part) for part in parts))
 
 
 def parse_precisions(text: str) -> tuple[str, ...]:

@@ -25,7 +25,8 @@ def checked_vectors(vectors: Any, dim: int, what: str, *, shapes: tuple[int, ...
     if isinstance(vectors, np.ndarray):
         if vectors.dtype.kind != "f":
             raise DataError(f"{what} holds {vectors.dtype} where floating-point numbers are needed", _CONVERT)
-        tensor = torch.from_numpy(np.array(vectors, np.float32))
+        with np.errstate(over="ignore"):  # infinity is refused in words below
+            tensor = torch.from_numpy(np.array(vectors, np.float32))
     elif isinstance(vectors, Tensor):
         if not vectors.is_floating_point():
             raise DataError(f"{what} holds {vectors.dtype} where floating-point numbers are needed", _CONVERT)

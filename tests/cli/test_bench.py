@@ -114,8 +114,8 @@ def test_json_and_a_second_bench_stand_beside_the_first(folder: Path) -> None:
     [
         (("bench", "99"), 1, "there is no run '99'"),
         (("--readonly", "bench", "1"), 2, "--readonly is set"),
-        (("bench", "1", "--contexts", "4,x"), 2, "'4,x' are no context lengths"),
-        (("bench", "1", "--contexts", "-4"), 2, "'-4' are no context lengths"),
+        (("bench", "1", "--contexts", "4,x"), 2, "a context is a whole number above 0, not 'x'"),
+        (("bench", "1", "--contexts", "-4"), 2, "a context is a whole number above 0, not '-4'"),
         (("bench", "1", "--contexts", "481"), 2, "a context of 481 cannot be measured"),
         (("bench", "1", "--precision", "fp8"), 2, "unknown precision fp8"),
         (("bench", "1", "--precision", "fp16", "--device", "cpu"), 2, "fp16 is not measured on a processor"),

@@ -243,7 +243,7 @@ def test_logs_prints_the_log_without_what_a_terminal_would_obey(lvmtui, stored):
     run = stored.new()
     assert lvmtui("logs", "1").code == 1
     log = stored.path.parent / run.folder / "run.log"
-    log.parent.mkdir(parents=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
     log.write_bytes(b"one\n\x1b[2Jtwo\x07\n 10%\r 90%\n\xff\xfe bad\n\nlast")
     assert lvmtui("logs", "1").out == "one\ntwo\n 90%\n\ufffd\ufffd bad\n\nlast\n"
     assert lvmtui("logs", "1", "-n", "1").out == "last\n"

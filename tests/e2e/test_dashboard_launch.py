@@ -63,7 +63,7 @@ async def launch(app: LvmtuiApp, pilot: Pilot[Any]) -> None:
         await pilot.press("down")
         await pilot.pause()
     await pilot.press("tab")
-    for place in list(screen.query(Field)):
+    for place in [field for field in screen.query(Field) if field.display]:
         assert app.focused is place.query_one(Input)
         if place.dotted in SMALL:
             length = len(place.query_one(Input).value)

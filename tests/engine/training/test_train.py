@@ -89,7 +89,9 @@ def test_the_least_gain_is_in_queries_and_the_value_to_beat_is_logged(
         made.train()
     told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("ep ")]
     first = reader(made).evaluations(made.run.id)[0]
-    assert told[0].endswith(f"new best · to beat {100 * (first.mrr + 3 / n):.2f} by 3 of {n} queries")
+    assert told[0].endswith(
+        f"new best · to beat {first.mrr + 3 / n:.4f} by 3 of {n} queries".replace(" 0.", " .")
+    )
     assert len(told) == 3
     assert all(" · to beat " in line for line in told)
     assert reader(made).run(made.run.id).progress.value_to_beat == made.stopping.value_to_beat
@@ -174,7 +176,5 @@ def test_the_verdict_names_the_strongest_baseline(score: float, words: str) -> N
 
 def test_the_verdict_without_intervals_or_evaluations() -> None:
     best = replace(an_evaluation(0.2), hit5_interval=None)
-    assert verdict(best, [an_evaluation(0.199, "ewm")], "mrr").endswith(
-        "above its best baseline ewm (19.9 %)"
-    )
+    assert verdict(best, [an_evaluation(0.199, "ewm")], "mrr").endswith("above its best baseline ewm (.199)")
     assert verdict(None, [], "hit5") == "never evaluated"
