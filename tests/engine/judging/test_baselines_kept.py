@@ -133,7 +133,7 @@ def test_the_verdict_goes_by_the_paired_comparison(judge, computed):
     )
     better = beside(judge.evaluation(judge.targets(), epoch=1, step=1), computed, judge)
     assert f"above its best baseline {strongest.baseline}" in verdict(better, computed, "mrr")
-    assert "MRR 100.0 % at epoch 1: Hit@5 100.0 % above" in verdict(better, computed, "mrr")
+    assert "MRR 1.000 at epoch 1: Hit@5 100.0 % above" in verdict(better, computed, "mrr")
     random = next(item for item in computed if item.baseline == "random")
     worse = beside(dataclasses.replace(random, baseline=None), computed, judge)
     assert f"below its best baseline {strongest.baseline} (" in verdict(worse, computed, "hit5")
