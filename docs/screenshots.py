@@ -20,6 +20,7 @@ PICTURES = (
     ("audit", ("left_square_bracket",) * 3),
     ("leaderboard", ("escape", "2")),
     ("compare", ("1", "space", "down", "space", "3", "right_square_bracket")),
+    ("scaling", ("right_square_bracket", "right_square_bracket", "c", "c")),
 )
 """Name and the keys that lead there from the picture before."""
 
