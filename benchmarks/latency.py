@@ -24,8 +24,8 @@ from engine.device import DeviceSampler, choose_device, device_name
 from engine.infer import Pool, Predictor
 from engine.infer.precision import Precision, prepare
 from engine.models import ComposerStart, build_model, count_parameters
+from lvmtui.latencies import ENCODE, MODES, STREAM, milliseconds
 from lvmtui.recipe import build
-from lvmtui.store.latencies import ENCODE, MODES, STREAM, milliseconds
 
 DIM = 768
 GOAL = 0.005

@@ -12,8 +12,6 @@ from engine.data.split import SplitView
 from engine.evaluate import Judge
 from engine.lanes import Lanes, lanes_of
 
-KEY = "experts"
-"""Under which an evaluation's details have it."""
 LARGEST = 32
 """Lanes that are told apart; the smaller ones are one."""
 

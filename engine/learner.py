@@ -128,14 +128,15 @@ class Learner:
             group["lr"] = rate
         self.model.train()
         self._optimizer.zero_grad(set_to_none=True)
-        bank, length = self.negatives(number), self._contexts.length(number)
+        drawn, length = self._draw(number), self._contexts.length(number)
+        bank, bank_documents = drawn or (None, None)
         missing = torch.full((), math.nan, device=self.device)
         sums: dict[str, Tensor] = {}
         vectors = 0
         for begin in range(0, len(starts), self._batch):
             part = starts[begin : begin + self._batch]
             x, targets, hard = self._read(part, length)
-            window = self._window(part, targets, number) if self.objective.uses_window else None
+            window = self._window(part, targets, bank_documents) if self.objective.uses_window else None
             loss, terms = self._passes.loss(x, targets, Negatives(bank, hard, window))
             share = len(part) / len(starts)
             torch.autograd.backward(loss * share)
@@ -178,8 +179,12 @@ class Learner:
 
         return x, targets, hard
 
-    def _window(self, starts: NDArray[np.int64], targets: Tensor, step: int) -> Window:
-        """Where the targets (B', length, D) stand in the windows at B starts."""
+    def _window(self, starts: NDArray[np.int64], targets: Tensor, bank: Tensor | None) -> Window:
+        """Where the targets (B', length, D) stand in the windows at B starts.
+
+        Args:
+            bank: (K,) documents of the bank's vectors.
+        """
         shape = targets.shape[:2]
         documents = torch.from_numpy(self.windows.documents(starts))
         used = shape[0] // len(starts) * shape[1] + 1
@@ -188,19 +193,21 @@ class Learner:
             targets,
             documents[:, 1:used].reshape(shape).to(self.device),
             asked.to(self.device),
-            self._bank_documents(step),
+            bank,
         )
-
-    def _bank_documents(self, step: int) -> Tensor | None:
-        if self._bank is None:
-            return None
-        return torch.from_numpy(self._bank.documents(step)).to(self.device)
 
     def negatives(self, step: int) -> Tensor | None:
         """The bank (K, D) of a step (-1: of the validation loss) on the device; None for a loss without."""
+        drawn = self._draw(step)
+        return None if drawn is None else drawn[0]
+
+    def _draw(self, step: int) -> tuple[Tensor, Tensor] | None:
+        """The bank (K, D) of a step and the documents (K,) that its vectors are of, on the device."""
         if self._bank is None:
             return None
-        return torch.from_numpy(self._bank.draw(step)).to(self.device, non_blocking=True)
+        drawn = self._bank.draw(step)
+        vectors = torch.from_numpy(drawn.vectors).to(self.device, non_blocking=True)
+        return vectors, torch.from_numpy(drawn.documents).to(self.device, non_blocking=True)
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:

@@ -1,5 +1,7 @@
 """Negatives: vectors of the training split that a prediction has to be told apart from."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,6 +20,15 @@ _BLOCK = 512
 """Targets whose neighbours are looked for together."""
 
 
+class Drawn(NamedTuple):
+    """Negatives of one step."""
+
+    vectors: NDArray[np.float32]
+    """(K, D)"""
+    documents: NDArray[np.int64]
+    """(K,) document that each of them is of."""
+
+
 class Bank:
     """Negatives for `nce` and `rank`: training vectors, drawn anew for each step.
 
@@ -29,17 +40,13 @@ class Bank:
         self._size = min(size, len(split))
         self._seed = seed
 
-    def draw(self, step: int) -> NDArray[np.float32]:
-        """Negatives (K, D) of the optimiser step number `step`, from 0; -1: of the validation loss."""
-        return take(self._split.data.vectors, self._split.rows[self._positions(step)])
-
-    def documents(self, step: int) -> NDArray[np.int64]:
-        """(K,) document that each of them is of."""
-        return self._split.document[self._positions(step)]
-
-    def _positions(self, step: int) -> NDArray[np.int64]:
+    def draw(self, step: int) -> Drawn:
+        """The negatives of the optimiser step number `step`, from 0; -1: of the validation loss."""
         random = np.random.default_rng([self._seed, step + 1])
-        return np.sort(random.choice(len(self._split), self._size, replace=False, shuffle=False))
+        positions = np.sort(random.choice(len(self._split), self._size, replace=False, shuffle=False))
+        return Drawn(
+            take(self._split.data.vectors, self._split.rows[positions]), self._split.document[positions]
+        )
 
 
 class HardNegatives:

@@ -13,6 +13,7 @@ from engine.data.progress import Progress, terminal_progress
 from engine.data.vectors import VectorSet, open_vectors
 from engine.judging_command import needing_torch
 from lvmtui.errors import DataError, UsageError
+from lvmtui.latencies import PRECISIONS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda", "mps"), default="cpu", help="default: cpu"
     )
-    parser.add_argument("--precision", choices=("fp32", "bf16", "int8"), default="fp32", help="default: fp32")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="default: fp32")
     parser.add_argument("--json", action="store_true", help="print JSON, the predicted vector included")
     return parser
 

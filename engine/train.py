@@ -239,6 +239,7 @@ class Trainer:
             self._measured = (position.step, value)
             self.best = evaluation if gain else self.best
             values |= _scores(evaluation)
+            values |= self.learner.model.diagnostics()
             measured, found = self.audit.evaluation(evaluation)
             values |= measured
             tell(found, self.reporter)

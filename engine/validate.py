@@ -10,12 +10,12 @@ from torch import Tensor
 from engine.baselines.kept import rivals_among
 from engine.candidates import Window
 from engine.evaluate import Judge
-from engine.expert_use import KEY as EXPERTS
 from engine.expert_use import Collected
 from engine.learner import Learner
 from engine.predict import predict_queries
 from engine.verdict import UNPAIRED
 from lvmtui import stats
+from lvmtui.experts import KEY as EXPERTS
 from lvmtui.recipe import Recipe
 from lvmtui.store.records import Evaluation, Versus
 from lvmtui.versus import KEY, as_details

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from lvmtui.findings import Finding
 from lvmtui.format import plain
+from lvmtui.latencies import headline
 from lvmtui.leaderboard.verdicts import strongest
 from lvmtui.liveness import lost_reason
 from lvmtui.snapshot import RunView, Series, shown_state
-from lvmtui.store.latencies import headline
 from lvmtui.store.records import Evaluation, Latency, MetricPoint, Promotion, Run
 
 LOG_NAME = "run.log"

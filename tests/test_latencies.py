@@ -9,8 +9,7 @@ import pytest
 
 from lvmtui.export.csv_rows import LONG_KEYS
 from lvmtui.export.text import leaderboard_text, run_text
-from lvmtui.leaderboard.ranking import leaderboard
-from lvmtui.store.latencies import (
+from lvmtui.latencies import (
     benches,
     circumstances,
     footnote,
@@ -20,6 +19,7 @@ from lvmtui.store.latencies import (
     refusals,
     short_place,
 )
+from lvmtui.leaderboard.ranking import leaderboard
 from lvmtui.store.records import Evaluation, Interval, Latency
 from tests.tui import snapshots
 

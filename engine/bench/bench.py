@@ -28,9 +28,9 @@ from engine.session import versions
 from engine.task import task_of
 from lvmtui import stats
 from lvmtui.errors import UsageError
+from lvmtui.latencies import ENCODE, REFERENCE, STREAM
 from lvmtui.recipe import Recipe, from_json
 from lvmtui.store.database import Database
-from lvmtui.store.latencies import ENCODE, REFERENCE, STREAM
 from lvmtui.store.reader import Reader
 from lvmtui.store.records import Checkpoint, Latency, Run
 from lvmtui.store.writer import Writer

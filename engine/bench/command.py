@@ -4,12 +4,13 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from engine.bench.plan import MOST_LOST, PRECISIONS, Plan, parse_contexts, parse_precisions
+from engine.bench.plan import MOST_LOST, Plan, parse_contexts, parse_precisions
 from engine.bench.told import bench_lines, bench_record
 from engine.data.command import guarded, write_json, write_lines
 from engine.data.progress import terminal_progress
 from engine.judging_command import needing_torch
 from lvmtui.errors import UsageError
+from lvmtui.latencies import PRECISIONS
 
 
 def main(argv: list[str]) -> int:

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 from lvmtui.errors import UsageError
+from lvmtui.latencies import PRECISIONS
 
 CONTEXTS = (100, 500, 1000, 2000)
 """Vectors before a query, where nothing else is asked for."""
-
-PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 
 TOP = 10
 """Vectors that a query returns."""

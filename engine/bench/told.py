@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from lvmtui.store.latencies import ENCODE, MODES, STREAM, circumstances, milliseconds, refusals
+from lvmtui.latencies import ENCODE, MODES, STREAM, circumstances, milliseconds, refusals
 from lvmtui.store.records import Latency
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ model, on loading only.
 
 from engine.infer.loading import find_checkpoint, load, load_run
 from engine.infer.pool import Hits, Pool
-from engine.infer.precision import Precision
 from engine.infer.predictor import Predictor, Session
+from lvmtui.latencies import Precision
 
 __all__ = ["Hits", "Pool", "Precision", "Predictor", "Session", "find_checkpoint", "load", "load_run"]

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from engine import checkpoint
 from engine.device import choose_device
-from engine.infer.precision import Precision, prepare
+from engine.infer.precision import prepare
 from engine.infer.predictor import Predictor
 from engine.judged import checkpoint_of
 from engine.models import ComposerStart, NextVectorModel, build_model
 from engine.probe import check_probe
 from lvmtui.errors import CheckpointError, RecipeError
+from lvmtui.latencies import Precision
 from lvmtui.recipe import Recipe
 from lvmtui.store.database import Database
 from lvmtui.store.reader import Reader

@@ -17,7 +17,7 @@ Weights of fewer than `LEAST` numbers are left alone: rounding what goes into th
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,8 +26,7 @@ from torch.nn import functional
 from engine.infer.frozen import freeze
 from engine.models import NextVectorModel
 from lvmtui.errors import TrainingError
-
-Precision = Literal["fp32", "bf16", "fp16", "int8"]
+from lvmtui.latencies import PRECISIONS, Precision
 
 LEAST = 1 << 18
 """Numbers that a weight must have to be rounded."""
@@ -47,8 +46,8 @@ def prepare(model: NextVectorModel, precision: Precision) -> NextVectorModel:
     freeze(model)
     if precision == "fp32":
         return model
-    if precision not in {"bf16", "fp16", "int8"}:
-        raise TrainingError(f"there is no precision {precision!r}", "Known: fp32, bf16, fp16, int8.")
+    if precision not in PRECISIONS:
+        raise TrainingError(f"there is no precision {precision!r}", f"Known: {', '.join(PRECISIONS)}.")
     device = next(model.parameters()).device
     if precision == "int8" and device.type != "cpu":
         raise TrainingError(f"int8 is for the CPU, not for {device}", "Load with precision='bf16' there.")

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from engine.infer.checked import all_usable, checked_vectors
 from engine.infer.pool import Hits, Pool
-from engine.infer.precision import Precision
 from engine.models import NextVectorModel, State, restore_state, state_tensors
 from lvmtui.errors import CheckpointError, DataError, TrainingError
+from lvmtui.latencies import Precision
 from lvmtui.recipe import Recipe
 
 PIECE = 512

@@ -11,11 +11,11 @@ from lvmtui.cli.render import VERDICT_STYLES, badge_text
 from lvmtui.cli.session import line, terminal_width
 from lvmtui.cli.tables import Column, print_table
 from lvmtui.format import MISSING, count, duration, interval, p_value, percent, signed, small
+from lvmtui.latencies import milliseconds, short_place
 from lvmtui.leaderboard.protocols import looks_words
 from lvmtui.leaderboard.ranking import Group, Row, judged_otherwise, latency_words
 from lvmtui.leaderboard.seeds import PhaseSummary, by_phase
 from lvmtui.leaderboard.verdicts import SHORT, Verdict
-from lvmtui.store.latencies import milliseconds, short_place
 from lvmtui.store.records import Evaluation, Interval
 
 Cell = str | Text

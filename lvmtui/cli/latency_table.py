@@ -9,7 +9,7 @@ from rich.text import Text
 from lvmtui.cli.session import line
 from lvmtui.cli.tables import Column, print_table
 from lvmtui.format import MISSING, interval, percent, signed, stamp, thousands
-from lvmtui.store.latencies import MODES, benches, circumstances, milliseconds, refusals
+from lvmtui.latencies import MODES, benches, circumstances, milliseconds, refusals
 from lvmtui.store.records import Interval, Latency
 
 COLUMNS = (

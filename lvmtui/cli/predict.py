@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lvmtui.cli.session import JsonOption, RunArgument, StoreOption, find_run, session_of
+from lvmtui.latencies import Precision
 
 
 class Which(StrEnum):
@@ -16,15 +17,6 @@ class Which(StrEnum):
     BEST = "best"
     LAST = "last"
     CHAMPION = "champion"
-
-
-class Precision(StrEnum):
-    """What `--precision` takes."""
-
-    FP32 = "fp32"
-    FP16 = "fp16"
-    BF16 = "bf16"
-    INT8 = "int8"
 
 
 def predict(
@@ -50,7 +42,7 @@ def predict(
     checkpoint: Annotated[Which, typer.Option("--checkpoint", help="best, last or champion.")] = Which.BEST,
     precision: Annotated[
         Precision, typer.Option("--precision", help="fp32, bf16, int8, or fp16 on a GPU.")
-    ] = Precision.FP32,
+    ] = "fp32",
     as_json: JsonOption = False,
     store: StoreOption = None,
 ) -> None:
@@ -63,7 +55,7 @@ def predict(
     from lvmtui import launcher
 
     arguments = ["predict", str(found.id), "--store", session.store, "--context", vectors]
-    arguments += ["--top", str(top), "--checkpoint", checkpoint.value, "--precision", precision.value]
+    arguments += ["--top", str(top), "--checkpoint", checkpoint.value, "--precision", precision]
     arguments += [] if last is None else ["--last", str(last)]
     arguments += [] if pool is None else ["--pool", pool]
     arguments += ["--include-context"] if include_context else []

@@ -29,13 +29,13 @@ from lvmtui.format import (
     stamp,
     thousands,
 )
+from lvmtui.latencies import milliseconds, place
 from lvmtui.leaderboard.protocols import flaws_of, looks_words
 from lvmtui.leaderboard.ranking import training_seconds
 from lvmtui.leaderboard.verdicts import GLYPHS as VERDICT_GLYPHS
 from lvmtui.leaderboard.verdicts import Verdict, Worth, badge, sentence, strongest, worth
 from lvmtui.remaining import remaining_of
 from lvmtui.snapshot import GLYPHS, RunView, Snapshot, State
-from lvmtui.store.latencies import milliseconds, place
 from lvmtui.store.records import GROUP_PREFIX, Checkpoint, Evaluation, Interval, Latency, Severity, Versus
 from lvmtui.versus import versus_of
 

@@ -17,10 +17,10 @@ from lvmtui.export.records import (
     without,
     worth_of,
 )
+from lvmtui.latencies import place
 from lvmtui.leaderboard.protocols import protocol_words
 from lvmtui.leaderboard.verdicts import Worth, sentence
 from lvmtui.snapshot import RunView
-from lvmtui.store.latencies import place
 from lvmtui.store.records import Evaluation, Event, Latency, MetricPoint
 from lvmtui.versus import versus_of
 

@@ -20,12 +20,12 @@ from lvmtui.format import (
     stamp,
     thousands,
 )
+from lvmtui.latencies import MODES, milliseconds, place, refusals, short_place
 from lvmtui.leaderboard.protocols import flaws_of, looks_words, protocol_words
 from lvmtui.leaderboard.ranking import Group, Row, judged_otherwise, latency_words
 from lvmtui.leaderboard.seeds import PhaseSummary, by_phase
 from lvmtui.leaderboard.verdicts import GLYPHS, Verdict, sentence
 from lvmtui.snapshot import RunView
-from lvmtui.store.latencies import MODES, milliseconds, place, refusals, short_place
 from lvmtui.store.records import Evaluation, Event, Latency, MetricPoint
 from lvmtui.versus import versus_of
 

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from lvmtui.errors import LaunchError
@@ -91,20 +92,27 @@ def run_python(code: str, *, seconds: float) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def send_signal(pid: int, number: signal.Signals) -> None:
-    """Send a signal; a process that has just ended by itself needs none.
-
-    Raises:
-        LaunchError: the process belongs to another user.
-    """
+@contextmanager
+def _signalling(pid: int) -> Iterator[None]:
+    """A process that has just ended by itself needs no signal."""
     try:
-        os.kill(pid, number)
+        yield
     except ProcessLookupError:
         return
     except PermissionError as error:
         raise LaunchError(
             f"process {pid} belongs to another user", "Ask its owner, or use an account that may signal it."
         ) from error
+
+
+def send_signal(pid: int, number: signal.Signals) -> None:
+    """Send a signal; a process that has just ended by itself needs none.
+
+    Raises:
+        LaunchError: the process belongs to another user.
+    """
+    with _signalling(pid):
+        os.kill(pid, number)
 
 
 def kill_group(run: Run) -> None:
@@ -116,18 +124,10 @@ def kill_group(run: Run) -> None:
     pid = run.pid
     if pid is None:
         return
-    try:
+    with _signalling(pid):
         # Engines lead a process group of their own. Anything else is no group of ours to kill.
-        if os.getpgid(pid) == pid:
-            os.killpg(pid, signal.SIGKILL)
-        else:
-            send_signal(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    except PermissionError as error:
-        raise LaunchError(
-            f"process {pid} belongs to another user", "Ask its owner, or use an account that may signal it."
-        ) from error
+        kill = os.killpg if os.getpgid(pid) == pid else os.kill
+        kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + KILL_SECONDS
     while process_alive(run):
         if time.monotonic() > deadline:

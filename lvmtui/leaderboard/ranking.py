@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lvmtui.findings import Finding
+from lvmtui.latencies import footnote
 from lvmtui.leaderboard.protocols import difference, flaws_of, heading
 from lvmtui.leaderboard.verdicts import (
     GLYPHS,
@@ -16,7 +17,6 @@ from lvmtui.leaderboard.verdicts import (
     worth,
 )
 from lvmtui.snapshot import RunView, Snapshot, State
-from lvmtui.store.latencies import footnote
 from lvmtui.store.lifecycle import ACTIVE
 from lvmtui.store.records import Evaluation, Latency, Protocol, Versus
 

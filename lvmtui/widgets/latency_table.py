@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from textual.content import Content
 
 from lvmtui.format import MISSING, percent, plain, signed, stamp, thousands, wrap
+from lvmtui.latencies import MODES, benches, circumstances, milliseconds, refusals
 from lvmtui.snapshot import RunDetail, RunView, Snapshot
-from lvmtui.store.latencies import MODES, benches, circumstances, milliseconds, refusals
 from lvmtui.store.records import Latency
 from lvmtui.widgets.cells import MUTED
 from lvmtui.widgets.row_table import Column, Line, RowTable

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from textual.content import Content
 
 from lvmtui.format import MISSING, count, duration, percent, plain, signed, small
+from lvmtui.latencies import milliseconds, short_place
 from lvmtui.leaderboard.ranking import Group, Row
 from lvmtui.leaderboard.seeds import PhaseSummary, by_phase
 from lvmtui.leaderboard.verdicts import SHORT, Verdict, badge
 from lvmtui.snapshot import GLYPHS
-from lvmtui.store.latencies import milliseconds, short_place
 from lvmtui.store.records import Severity
 from lvmtui.widgets.cells import MUTED, with_interval
 from lvmtui.widgets.row_table import Column

@@ -185,6 +185,12 @@ def test_a_run_from_start_to_end(lab: Lab, whole: int) -> None:
         *("train/loss", "train/lr", "train/grad_norm", "train/temperature", "epoch/train_loss"),
         *("val/loss", "val/hit1", "val/hit5", "val/hit10", "val/mrr", "val/cosine", "val/copyness"),
         *("val/effective_rank", "val/prediction_cosine"),
+        *(
+            "composer/newest_weight",
+            "composer/mean_lag",
+            "composer/correction_norm",
+            "composer/salience_norm",
+        ),
     }
     assert [e.epoch for e in lab.reader.evaluations(whole)] == [1, 2, 3, 4]
     names = {baseline.baseline for baseline in lab.reader.baselines(run.protocol_id)}

@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 
 from lvmtui.findings import Finding, worst_first
+from lvmtui.latencies import headline
 from lvmtui.recipe import Recipe, build
 from lvmtui.snapshot import RunDetail, RunView, Series, Snapshot, shown_state
-from lvmtui.store.latencies import headline
 from lvmtui.store.lifecycle import Result, Status
 from lvmtui.store.records import (
     Checkpoint,

@@ -19,8 +19,8 @@ from engine.bench.told import bench_lines, bench_record, ratios
 from engine.data.vectors import open_vectors
 from engine.infer import Pool, load, precision
 from lvmtui.errors import CheckpointError, IllegalTransition, RunNotFound, UsageError
+from lvmtui.latencies import headline
 from lvmtui.store.database import Database
-from lvmtui.store.latencies import headline
 from lvmtui.store.reader import Reader
 from lvmtui.store.records import Interval, Latency
 from tests.engine.bench.conftest import ROWS, queue

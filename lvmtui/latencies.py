@@ -1,9 +1,16 @@
-"""Measured latencies: which one stands for a run, and how they are written. Standard library only."""
+"""Measured latencies: which one stands for a run, and how they are written. Shared with the engine."""
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Literal, get_args
 
+from lvmtui.format import MISSING, counted, thousands
 from lvmtui.store.records import Evaluation, Latency
+
+Precision = Literal["fp32", "bf16", "fp16", "int8"]
+"""The arithmetic of a loaded model: see `engine.infer.precision`."""
+
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 REFERENCE = "fp32"
 """The precision that others are compared with."""
@@ -36,7 +43,7 @@ def headline(latencies: Iterable[Latency], best: Evaluation | None) -> Latency |
 def milliseconds(seconds: float | None) -> str:
     """A time in milliseconds, to three digits and no unit: `1.93`, `306`; `–` where there is none."""
     if seconds is None or not math.isfinite(seconds):
-        return "–"
+        return MISSING
     value = 1000 * seconds
     digits = 0 if value >= 99.95 else 1 if value >= 9.995 else 2 if value >= 0.9995 else 3
     return f"{value:.{digits}f}"
@@ -51,8 +58,7 @@ def short_place(latency: Latency) -> str:
 def place(latency: Latency) -> str:
     """Where it was measured: device, threads and host."""
     device = f"cpu {latency.device_name}".rstrip() if latency.device == "cpu" else latency.device
-    threads = "1 thread" if latency.threads == 1 else f"{latency.threads} threads"
-    return f"{device}, {threads}, on {latency.host}"
+    return f"{device}, {counted(latency.threads, 'thread')}, on {latency.host}"
 
 
 def places(latencies: Iterable[Latency]) -> list[str]:
@@ -64,7 +70,7 @@ def footnote(latencies: Sequence[Latency]) -> str:
     """What must be said of a column of latencies; empty for none."""
     if not latencies:
         return ""
-    searched = {f"the {item.top} nearest of {item.pool:,}".replace(",", " ") for item in latencies}
+    searched = {f"the {item.top} nearest of {thousands(item.pool)}" for item in latencies}
     what = searched.pop() if len(searched) == 1 else "the nearest of each run's own pool"
     said = f"p95: milliseconds from one more vector to {what}, streaming in fp32, measured"
     found = places(latencies)
@@ -87,8 +93,8 @@ def circumstances(bench: Sequence[Latency]) -> str:
     how busy the machine was with other things."""
     first = bench[0]
     busy = "" if first.load is None else f"; load before {first.load:.1f}"
-    pool = f"{first.pool:,}".replace(",", " ")
-    return f"{place(first)}{busy}; checkpoint of epoch {first.epoch}; top {first.top} of {pool}"
+    searched = f"top {first.top} of {thousands(first.pool)}"
+    return f"{place(first)}{busy}; checkpoint of epoch {first.epoch}; {searched}"
 
 
 def refusals(latencies: Iterable[Latency]) -> list[str]:
