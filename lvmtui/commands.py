@@ -98,21 +98,71 @@ COMMANDS: tuple[Command, ...] = (
         scope="list",
         shown_in_footer=True,
     ),
+    Command(
+        "pin", ("i",), "pin", "keep the run on top of the list, or no longer", "Runs", changes_outside=True
+    ),
+    Command(
+        "archive",
+        ("A",),
+        "archive",
+        "take the run out of lists and leaderboards, or bring it back",
+        "Runs",
+        changes_outside=True,
+    ),
+    Command(
+        "trash",
+        ("D", "delete"),
+        "delete",
+        "put the run into the trash; asks first. There: delete it for good",
+        "Runs",
+        changes_outside=True,
+    ),
+    Command(
+        "undo",
+        ("u",),
+        "undo",
+        "take back the last archive, delete, pin or note",
+        "Runs",
+        changes_outside=True,
+    ),
+    Command("hold", ("H",), "hold", "hold a queued run back, or let it go", "Runs", changes_outside=True),
+    Command(
+        "queue-earlier",
+        ("ctrl+up",),
+        "earlier",
+        "move a queued run towards the front of the queue",
+        "Runs",
+        changes_outside=True,
+    ),
+    Command(
+        "queue-later",
+        ("ctrl+down",),
+        "later",
+        "move a queued run towards the end of the queue",
+        "Runs",
+        changes_outside=True,
+    ),
     Command("clear-marks", ("x",), "clear marks", "clear all marks", "Runs"),
     Command("open", ("enter",), "open", "open the run", "Look", scope="list", shown_in_footer=True),
     Command("back", ("escape",), "back", "go back, or clear the filter", "Look", in_palette=False),
     Command("dashboard", ("1",), "dashboard", "show the dashboard", "Look", shown_in_footer=True),
     Command("leaderboard", ("2",), "leaderboard", "show the leaderboard", "Look", shown_in_footer=True),
     Command("compare", ("3",), "compare", "compare the marked runs", "Look", shown_in_footer=True),
+    Command("devices", ("4",), "devices", "show the devices and which run uses them", "Look"),
+    Command("events", ("5",), "events", "show events and alerts of all runs", "Look"),
     Command(
         "filter",
         ("slash",),
         "filter",
-        "show only runs whose name fits; tab switches glob and regex, esc clears",
+        "show only runs that fit, as `phase:3 hit5>15 -status:lost`; tab switches glob and regex, esc clears",
         "Look",
         scope="filter",
     ),
     Command("sort", ("s",), "sort", "sort by the next column", "Look", scope="sort"),
+    Command("reverse", ("v",), "reverse", "sort the other way round", "Look", scope="sort"),
+    Command("columns", ("o",), "columns", "choose and order the columns", "Look", scope="runs"),
+    Command("group-runs", ("b",), "group", "group by phase, tags, recipe, not at all", "Look", scope="runs"),
+    Command("shelf", ("a",), "archived", "list archived runs, the trash, the runs", "Look", scope="runs"),
     Command(
         "attention",
         ("exclamation_mark",),
@@ -148,6 +198,16 @@ COMMANDS: tuple[Command, ...] = (
         scope="scaling",
         shown_in_footer=True,
     ),
+    Command("log-x", ("Y",), "log-x", "logarithmic x axis on and off", "Charts", scope="charts"),
+    Command(
+        "clip", ("m",), "outliers", "leave outliers out of the range, or show them", "Charts", scope="charts"
+    ),
+    Command("bands", ("B",), "bands", "confidence bands on and off", "Charts", scope="charts"),
+    Command("grid", ("f",), "grid", "charts on a page: what fits, 1x1, 2x2, … 6x6", "Charts", scope="zoom"),
+    Command("pan-left", ("less_than_sign",), "pan left", "show what is before", "Charts", scope="zoom"),
+    Command(
+        "pan-right", ("greater_than_sign",), "pan right", "show what comes after", "Charts", scope="zoom"
+    ),
     Command("zoom-in", ("z",), "zoom in", "zoom in on the x axis at the cursor", "Charts", scope="zoom"),
     Command("zoom-out", ("Z",), "zoom out", "zoom out on the x axis", "Charts", scope="zoom"),
     Command("cursor-left", ("left", "h"), "left", "move left", "Move", scope="sideways", in_palette=False),
@@ -177,6 +237,7 @@ COMMANDS: tuple[Command, ...] = (
         in_palette=False,
     ),
     Command("theme", ("t",), "theme", "next theme", "Program"),
+    Command("settings", ("comma",), "settings", "change how things are shown", "Program"),
     Command(
         "palette",
         ("ctrl+p",),
@@ -210,6 +271,8 @@ KEY_NAMES: Mapping[str, str] = {
     "exclamation_mark": "!",
     "full_stop": ".",
     "comma": ",",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
 }
 """How keys are shown, where Textual's name is not what stands on the key."""
 

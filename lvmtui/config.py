@@ -28,21 +28,38 @@ REMEMBERED_STORES = 50
 
 @dataclass(frozen=True, slots=True)
 class ViewOptions:
-    """How runs and curves are shown."""
+    """How runs and curves are shown; remembered for each store."""
 
     sort: str = RUN_SORTS[0]
-    """One of `RUN_SORTS`."""
+    """Key of the field that runs are sorted by (`lvmtui.run_fields`)."""
+    reverse: bool = False
+    """Against the field's usual direction."""
+    columns: tuple[str, ...] = ()
+    """Keys of the fields shown in the list of runs, in order; empty: what fits."""
+    group: str = ""
+    """Runs are listed in groups: by `phase`, `tags` or `recipe`; empty: not."""
+    shelf: str = "runs"
+    """Which runs are listed: `runs`, `archived` or `trash`."""
     filter: str = ""
-    """Only runs whose name fits; empty: all."""
+    """Only runs that fit (`lvmtui.filters`); empty: all."""
     filter_is_regex: bool = False
-    """The filter is a regular expression, not a glob."""
+    """Texts in the filter are regular expressions, not globs."""
     attention: bool = False
     """Only runs that need attention."""
     log_y: bool = False
+    log_x: bool = False
     smoothing: float = 0.0
     """Weight of the past in the exponential smoothing, 0 to 1."""
     axis: str = AXES[0]
     """One of `AXES`."""
+    clip: bool = False
+    """Outliers are left out of the range of y."""
+    bands: bool = True
+    """Confidence bands are drawn."""
+    grid: str = ""
+    """Columns and rows of charts on a page, as `3x2`; empty: what fits."""
+    list_share: float = 0.4
+    """Share of the dashboard's width that the list of runs has."""
     leaderboard_sort: str = ""
     """Column of the leaderboard; empty: by rank."""
     leaderboard_by_phase: bool = False
@@ -125,7 +142,7 @@ def load_state(store: str, path: Path | None = None) -> UiState:
     theme = document.get("theme")
     return UiState(
         theme=theme if isinstance(theme, str) else "",
-        options=_options(_table(document, "options")),
+        options=_options(_table(cursor, "options")),
         focused_run=focused if isinstance(focused, int) else None,
         marked=tuple(i for i in marked if isinstance(i, int)) if isinstance(marked, list) else (),
     )
@@ -140,10 +157,13 @@ def save_state(store: str, state: UiState, path: Path | None = None) -> None:
     file = path or state_file()
     stores = _table(_read_document(file), "stores")
     stores.pop(store, None)
-    stores[store] = {"focused_run": state.focused_run, "marked": list(state.marked)}
+    stores[store] = {
+        "focused_run": state.focused_run,
+        "marked": list(state.marked),
+        "options": asdict(state.options),
+    }
     document = {
         "theme": state.theme,
-        "options": asdict(state.options),
         "stores": dict(list(stores.items())[-REMEMBERED_STORES:]),
     }
     write_atomically(file, json.dumps(document, indent=1))
@@ -164,12 +184,13 @@ def _table(document: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _options(values: Mapping[str, Any]) -> ViewOptions:
     default = ViewOptions()
-    kept = {
-        item.name: values[item.name]
-        for item in fields(ViewOptions)
-        if isinstance(values.get(item.name), type(getattr(default, item.name)))
-    }
+    kept = {}
+    for item in fields(ViewOptions):
+        value = values.get(item.name)
+        if isinstance(value, list) and all(isinstance(part, str) for part in value):
+            value = tuple(value)  # JSON has no tuples
+        if isinstance(value, type(getattr(default, item.name))):
+            kept[item.name] = value
     options = ViewOptions(**kept)
-    if options.sort not in RUN_SORTS or options.axis not in AXES or not 0 <= options.smoothing < 1:
-        return default
-    return options
+    sensible = options.axis in AXES and 0 <= options.smoothing < 1 and 0.1 <= options.list_share <= 0.9
+    return options if sensible else default

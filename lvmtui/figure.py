@@ -40,6 +40,10 @@ class Curve:
     """Where a star stands on the curve: the best epoch."""
     ticks: tuple[float, ...] = ()
     """Places on x where the run was resumed."""
+    low: NDArray[np.float64] | None = None
+    """Lower end (n,) of a confidence band around y; NaN where it is not known."""
+    high: NDArray[np.float64] | None = None
+    """Upper end (n,) of the band."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class Level:
     label: str
     value: float
     colour: str = ""
+    target: bool = False
+    """Something to be reached, drawn apart from what is to be beaten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,14 @@ class Axes:
     """Let y begin at zero where that costs less than half of the height."""
     cursor: float | None = None
     """Where on x a vertical line stands; the labels then give the values there."""
+    window: tuple[float, float] | None = None
+    """Range of x that is shaded: the epochs since the best one, which patience counts."""
+    clip: bool = False
+    """Leave outliers out of the range of y; curves then run off the chart where they are."""
+    bands: bool = True
+    """Draw the confidence bands of curves that have them."""
+    raw: bool = True
+    """Where curves are smoothed, draw the unsmoothed line behind, dimmed."""
 
     def written(self, value: float) -> str:
         """A value of y as the labels write it."""

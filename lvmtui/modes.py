@@ -27,9 +27,23 @@ def _compare() -> Screen[None]:
     return CompareScreen()
 
 
+def _devices() -> Screen[None]:
+    from lvmtui.screens.devices import DevicesScreen
+
+    return DevicesScreen()
+
+
+def _events() -> Screen[None]:
+    from lvmtui.screens.events import EventsScreen
+
+    return EventsScreen()
+
+
 MODES: Mapping[str, Callable[[], Screen[None]]] = {
     "dashboard": _dashboard,
     "leaderboard": _leaderboard,
     "compare": _compare,
+    "devices": _devices,
+    "events": _events,
 }
 """Id of the command that shows it -> its screen."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, insert, inspect, select
+from sqlalchemy import text as text_of
 from sqlmodel import SQLModel
 
 from lvmtui.errors import StoreCorrupt, StoreTooNew
@@ -35,10 +36,31 @@ def _create_latencies(connection: Connection) -> None:
     SQLModel.metadata.tables[tables.LatencyRow.__tablename__].create(connection)
 
 
+def _add_queue_and_order(connection: Connection) -> None:
+    number, text, truth = "INTEGER", "VARCHAR", "BOOLEAN"
+    no = "0" if connection.dialect.name == "sqlite" else "FALSE"
+    columns = {
+        "device_wanted": f"{text} NOT NULL DEFAULT ''",
+        "host_wanted": f"{text} NOT NULL DEFAULT ''",
+        "priority": f"{number} NOT NULL DEFAULT 0",
+        "place": "FLOAT",
+        "held": f"{truth} NOT NULL DEFAULT {no}",
+        "after": number,
+        "pinned": f"{truth} NOT NULL DEFAULT {no}",
+        "archived": f"{truth} NOT NULL DEFAULT {no}",
+        "trashed": "FLOAT",
+    }
+    known = {column["name"] for column in inspect(connection).get_columns(tables.RunRow.__tablename__)}
+    for name, kind in columns.items():
+        if name not in known:
+            connection.execute(text_of(f'ALTER TABLE run ADD COLUMN "{name}" {kind}'))
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "first schema", _create_first_schema),
     Migration(2, "facts about queries", _create_query_facts),
     Migration(3, "latencies", _create_latencies),
+    Migration(4, "queue, pins, archive and trash", _add_queue_and_order),
 )
 LATEST = MIGRATIONS[-1].version
 

@@ -109,6 +109,24 @@ class Run:
     """Message and traceback of the failure."""
     note: str = ""
     tags: str = ""
+    device_wanted: str = ""
+    """Device that a queued run waits for (`cpu`, `cuda:0`, …); empty: any that its host has."""
+    host_wanted: str = ""
+    """Host that a queued run waits for; empty: any."""
+    priority: int = 0
+    """Of a queued run: higher goes first."""
+    place: float | None = None
+    """Where a queued run stands among those of equal priority; None: by its id."""
+    held: bool = False
+    """A queued run that nothing takes up until it is let go."""
+    after: int | None = None
+    """Id of the run that a queued run waits for the end of."""
+    pinned: bool = False
+    """Stands before all others in lists."""
+    archived: bool = False
+    """Left out of lists and leaderboards unless asked for."""
+    trashed: float | None = None
+    """When it was put into the trash; None: it is not there."""
 
     @property
     def name(self) -> str:
@@ -140,6 +158,11 @@ class NewRun:
     overrides: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
     tags: str = ""
+    device_wanted: str = ""
+    host_wanted: str = ""
+    priority: int = 0
+    held: bool = False
+    after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

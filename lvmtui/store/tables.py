@@ -96,6 +96,15 @@ class RunRow(SQLModel, table=True):
     error: str | None = _text(nullable=True)
     note: str = _text()
     tags: str = _text()
+    device_wanted: str = ""
+    host_wanted: str = ""
+    priority: int = 0
+    place: float | None = None
+    held: bool = False
+    after: int | None = None
+    pinned: bool = False
+    archived: bool = False
+    trashed: float | None = None
 
 
 class MetricRow(SQLModel, table=True):
