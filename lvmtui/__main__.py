@@ -2,7 +2,7 @@
 
 import sys
 
-from lvmtui.cli import main
+from lvmtui.start import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -172,7 +172,7 @@ def _store(store: str) -> Check:
 
 
 def _disk(store: str) -> Check:
-    from lvmtui.store.database import Location
+    from lvmtui.store.location import Location
 
     folder = _existing(Location.parse(store).root)
     free = shutil.disk_usage(folder).free

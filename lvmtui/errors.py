@@ -3,6 +3,17 @@
 The standard library only: every other module, the engine included, may raise these.
 """
 
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint on a name that does not exist: the nearest that does, else all of them."""
+    import difflib
+
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"Did you mean {close[0]}?" if close else f"Known: {', '.join(names)}."
+
 
 class LvmtuiError(Exception):
     """Base of all errors that are shown to the user without a traceback."""

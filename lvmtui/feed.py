@@ -8,20 +8,26 @@ file system reports nothing, and finds runs whose process has died.
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
-from lvmtui.errors import LvmtuiError
-from lvmtui.snapshot import Snapshot
+from lvmtui.errors import LvmtuiError, StoreMissing
+from lvmtui.snapshot import CloseUp, Snapshot
+from lvmtui.store.location import Location
 
 TIMER_SECONDS = 1.0
 """The slow timer: liveness, the log's new lines, file systems that report no changes."""
 
 LEAST_SECONDS = 0.08
 """Between two readings, so that many writers do not keep the reader busy."""
+
+FIRST_PIECE_SECONDS = 0.02
+PIECE_SECONDS = 0.4
+"""Long histories are shown piece by piece: how long is read until the first, and until each further one."""
 
 WATCH_STEP_MS = 50
 WATCH_DEBOUNCE_MS = 100
@@ -31,41 +37,90 @@ SETTLE_SECONDS = 10.0
 """After the last change of a store in which nothing runs, only the store itself is still watched: by then
 the last lines of its logs are read and its device readings are stale."""
 
+BUSY_SECONDS = 1.0
+"""How long a reading waits for somebody who has locked the whole file, before that is said."""
+
 RETRY_SECONDS = 5.0
 """Between two attempts to open a store that could not be read and has not changed."""
+
+
+LAST_READING = "this is the last reading of it"
 
 
 class _OpenStore:
     """An open store and what was read of it."""
 
     def __init__(self, target: str) -> None:
-        # Imported here: they load sqlmodel and numpy, which the first paint must not wait for.
+        # Imported here: the first paint does not wait for them.
         from lvmtui.merge import Merge
-        from lvmtui.store.database import Database
         from lvmtui.store.reader import Reader
+        from lvmtui.store.sqlite import open_reader
 
-        self._database = Database.open(target, create=False, read_only=True)
-        self._merge = Merge(Reader(self._database))
+        self._source = open_reader(target, busy_seconds=BUSY_SECONDS)
+        self._reader = Reader(self._source)
+        self._merge = Merge(self._reader)
+        self._history = self._reader.history_mark()
         self._version: int | None = None
         self._looked_at: tuple[int, ...] = ()
+        self._guess: tuple[int, ...] = ()
+        """Runs that will be looked at first, as long as nobody has said."""
         self._moved = 0.0
         self._snapshot: Snapshot | None = None
+        self._close_up: CloseUp | None = None
+        self.has_more = False
+        """Whether something that is wanted is left to read."""
 
-    def snapshot(self, looked_at: tuple[int, ...], now: float) -> Snapshot:
-        """Everything at this moment; the same object as before when nothing has changed."""
+    def snapshot(self, looked_at: tuple[int, ...], close_up: CloseUp | None, now: float) -> Snapshot:
+        """Everything that could be read in a moment; the same object as before when nothing has changed."""
         # Asked before reading, so that what is committed meanwhile is seen the next time.
-        version = self._database.data_version()
+        version = self._source.data_version()
         moved = version is None or version != self._version
+        looked_at = looked_at or self._guess
         turned = looked_at != self._looked_at
+        closer = close_up != self._close_up or (close_up is not None and (turned or self.has_more))
+        if self._snapshot is None:
+            self._moved = time.monotonic()
+            return self._first(looked_at, now)
+        if not (moved or turned or closer or self.has_more) and self._at_rest():
+            return self._snapshot
         if moved:
             self._moved = time.monotonic()
+            self._notice_other_contents()
             self._merge.read(now)
-        elif not turned and self._snapshot is not None and self._at_rest():
-            return self._snapshot
         if moved or turned:
             self._merge.read_details(looked_at)
+        seconds = FIRST_PIECE_SECONDS if turned else PIECE_SECONDS
+        whole = not (moved or turned or self.has_more) or self._merge.read_curves(looked_at, seconds)
+        if closer and whole:
+            self._merge.read_close_up(looked_at, close_up)
+            self._close_up = close_up
         self._version, self._looked_at = version, looked_at
-        self._snapshot = self._merge.build(looked_at, now)
+        return self._build(looked_at, now, has_more=not whole)
+
+    def _notice_other_contents(self) -> None:
+        """Begin anew where a copy, or another store, was written over the file."""
+        from lvmtui.merge import Merge
+
+        made, revision = self._reader.history_mark()
+        if made != self._history[0] or revision < self._history[1]:
+            self._merge = Merge(self._reader)
+        self._history = made, revision
+
+    def _first(self, looked_at: tuple[int, ...], now: float) -> Snapshot:
+        """The list of runs, with a beginning of the curves that are wanted or will be."""
+        self._merge.read(now, quickly=True)
+        runs = self._merge.build((), now, is_whole=False)
+        wanted = tuple(run_id for run_id in looked_at if runs.view(run_id))
+        if not wanted and runs.first_choice is not None:
+            wanted = self._guess = (runs.first_choice,)
+        self._looked_at = wanted
+        self._merge.read_details(wanted)
+        self._merge.read_curves(wanted, FIRST_PIECE_SECONDS)
+        return self._build(wanted, now, has_more=True)
+
+    def _build(self, looked_at: tuple[int, ...], now: float, *, has_more: bool) -> Snapshot:
+        self.has_more = has_more
+        self._snapshot = self._merge.build(looked_at, now, is_whole=not has_more)
         return self._snapshot
 
     def _at_rest(self) -> bool:
@@ -73,7 +128,7 @@ class _OpenStore:
 
     def close(self) -> None:
         """Close the connection."""
-        self._database.close()
+        self._source.close()
 
 
 class Feed:
@@ -95,10 +150,13 @@ class Feed:
         self._target = store_target
         self._on_snapshot = on_snapshot
         self._clock = clock
-        self._path = _file_of(store_target)
+        self._path = Location.parse(store_target).path
         self._looked_at: tuple[int, ...] = ()
+        self._close_up: CloseUp | None = None
         self._wake = threading.Event()
         self._stop = threading.Event()
+        self._begun = threading.Event()
+        """Set when the first snapshot is out."""
         self._threads: list[threading.Thread] = []
         self._store: _OpenStore | None = None
         self._identity: tuple[int, int] | None = None
@@ -118,6 +176,7 @@ class Feed:
         """Stop reading and close the store."""
         self._stop.set()
         self._wake.set()
+        self._begun.set()
         for thread in self._threads:
             thread.join(timeout=2.0)
 
@@ -126,6 +185,12 @@ class Feed:
         wanted = tuple(dict.fromkeys(run_ids))
         if wanted != self._looked_at:
             self._looked_at = wanted
+            self._wake.set()
+
+    def set_close_up(self, close_up: CloseUp | None) -> None:
+        """Say which stretch of the x axis is enlarged; None: the whole axis is shown."""
+        if close_up != self._close_up:
+            self._close_up = close_up
             self._wake.set()
 
     def refresh(self) -> None:
@@ -140,8 +205,10 @@ class Feed:
                 if snapshot is not self._shown:
                     self._shown = snapshot
                     self._on_snapshot(snapshot)
-                self._stop.wait(LEAST_SECONDS)
-                self._wake.wait(TIMER_SECONDS)
+                self._begun.set()
+                if self._store is None or not self._store.has_more:
+                    self._stop.wait(LEAST_SECONDS)
+                    self._wake.wait(TIMER_SECONDS)
         finally:
             self._close()
 
@@ -159,17 +226,23 @@ class Feed:
                 self._store = _OpenStore(self._target)
                 self._identity = identity
                 self._failure = None
-            return self._store.snapshot(self._looked_at, self._clock())
-        except LvmtuiError as error:
-            return self._failed(str(error))
+            return self._store.snapshot(self._looked_at, self._close_up, self._clock())
+        except StoreMissing:
+            return self._without_store()
         except Exception as error:
             # Whatever the driver makes of a file that is damaged or taken away under its hands.
+            if _is_locked(error):
+                return self._with_problem(f"{self._where} is locked by another program; {LAST_READING}")
+            if isinstance(error, LvmtuiError):
+                return self._failed(str(error))
             return self._failed(f"{self._where} cannot be read: {getattr(error, 'orig', None) or error}")
 
     def _without_store(self) -> Snapshot:
+        self._close()
         self._failure = None
         if self._shown is not None and self._shown.runs:
-            return self._with_problem(f"{self._where} was removed; this is the last reading of it")
+            what = "is empty now" if self._path and self._path.exists() else "was removed"
+            return self._with_problem(f"{self._where} {what}; {LAST_READING}")
         if self._shown is not None and not self._shown.problem:
             return self._shown
         return Snapshot(store=self._where, taken=self._clock())
@@ -202,12 +275,14 @@ class Feed:
         """Wake the reader when a file of the store changes; runs in a thread of its own."""
         if self._path is None:
             return
-        # Costs 0.1 s, so not at the top.
+        self._begun.wait()
+        # Takes its time, so neither at the top nor before there is something on the screen.
         from watchfiles import watch
 
         folder = self._path.parent
         names = {self._path.name, f"{self._path.name}-wal"}
         while not self._stop.is_set():
+            self._wake.set()  # What was written before the folder was watched is found now.
             watched = _identity(folder)
             try:
                 for changes in watch(
@@ -230,18 +305,22 @@ class Feed:
             self._stop.wait(TIMER_SECONDS)
 
 
-def _file_of(target: str) -> Path | None:
-    """The store's file; None when it is not a file. As `store.database.Location`, which is slow to import."""
-    text = target.removeprefix("sqlite:///")
-    return None if "://" in text else Path(text).expanduser().absolute()
-
-
 def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode; None where there is nothing, or an empty file."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_dev, status.st_ino
+    return (status.st_dev, status.st_ino) if status.st_size else None
+
+
+def _is_locked(error: BaseException | None) -> bool:
+    """Whether SQLite gave up waiting for somebody who has locked the whole file."""
+    while error is not None:
+        if isinstance(error, sqlite3.OperationalError):
+            return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+        error = error.__cause__
+    return False
 
 
 def _signature(path: Path | None) -> object:

@@ -2,7 +2,6 @@
 
 import math
 import socket
-from collections.abc import Sequence
 
 from lvmtui.store.lifecycle import Status
 from lvmtui.store.records import Run
@@ -66,48 +65,6 @@ def lost_reason(run: Run, now: float) -> str | None:
     silence = now - run.heartbeat
     limit = STARTUP_LIMIT if run.status in {Status.QUEUED, Status.STARTING} else HEARTBEAT_LIMIT
     return f"no heartbeat for {math.floor(silence)} s" if silence > limit else None
-
-
-def stalled(runs: Sequence[Run], now: float) -> Run | None:
-    """The first run that waits in its group and that no process will take up, because the one that should
-    have done so was killed; None where there is none.
-
-    Args:
-        runs: all of one group.
-        now: seconds since the epoch.
-    """
-    waits = [run for run in runs if run.status is Status.QUEUED and run.pid is None]
-    # A process whose run has just ended may be about to take up the next.
-    return None if not waits or any(_works(run, now) for run in runs) else min(waits, key=lambda run: run.id)
-
-
-def stalled_groups(runs: Sequence[Run], now: float) -> list[Run]:
-    """What `stalled` finds, for every group among all runs of a store."""
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        if run.group is not None:
-            groups.setdefault(run.group, []).append(run)
-    found = (stalled(group, now) for group in groups.values())
-    return [run for run in found if run is not None]
-
-
-def stalled_words(run: Run) -> str:
-    """What to do about a stalled group.
-
-    Args:
-        run: as `stalled` found it.
-    """
-    starts = f"`lvmtui resume {run.id}` does"
-    return f"{run.name} waits, but no run of its group is left that would start it: {starts}"
-
-
-def _works(run: Run, now: float) -> bool:
-    if run.pid is None:
-        return False
-    alive = process_alive(run)
-    if alive is None:
-        return run.status is not Status.DONE and lost_reason(run, now) is None
-    return alive
 
 
 def _process_problem(pid: int, recorded_start: float | None) -> str:

@@ -5,19 +5,22 @@ Owned by the feed's thread; what it hands out is frozen.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Collection, Iterable, Mapping
+import time
+from collections import OrderedDict
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from lvmtui.audits import EVENT_KINDS, Audits
+from lvmtui.device_views import Devices
 from lvmtui.leaderboard.verdicts import strongest
 from lvmtui.liveness import lost_reason
-from lvmtui.reading import aliases, baselines_by_protocol, best_of, run_view
-from lvmtui.snapshot import DeviceView, RunView, Snapshot, State, shown_state
+from lvmtui.reading import aliases, run_view
+from lvmtui.scores import Scores
+from lvmtui.snapshot import CloseUp, RunView, Snapshot, State, shown_state
 from lvmtui.store.lifecycle import Status
-from lvmtui.store.records import DeviceSample, Evaluation, Latency, Promotion, Protocol, Run
+from lvmtui.store.records import Event, Latency, Promotion, Run
 
 if TYPE_CHECKING:
     from lvmtui.details import Detail
@@ -26,17 +29,14 @@ if TYPE_CHECKING:
 DETAILS_KEPT = 6
 """Details kept of runs that are no longer looked at, so that coming back is quick."""
 
-DEVICE_READINGS = 60
-"""Readings of a device that are kept."""
+EVENTS_KEPT = 2_000
+"""Events of all runs that are kept."""
 
-DEVICE_STALE_SECONDS = 5.0
-"""After that long without a reading, nothing measures a device any more."""
+CHECK_SECONDS = 0.9
+"""Between two looks at the process of a run."""
 
-DEVICE_PAST_SECONDS = 120.0
-"""How far back device readings are taken up at the start."""
-
-SAME_READING_SECONDS = 0.6
-"""Two runs on one host both sample its devices; readings closer than this are one."""
+CATCH_UP_ROWS = 50_000
+"""Metric values of all runs since a detail was read last; with more of them its own are looked up alone."""
 
 
 def snapshot(reader: Reader, *, looked_at: Collection[int] = (), now: float) -> Snapshot:
@@ -50,6 +50,7 @@ def snapshot(reader: Reader, *, looked_at: Collection[int] = (), now: float) -> 
     merge = Merge(reader)
     merge.read(now)
     merge.read_details(looked_at)
+    merge.read_curves(looked_at)
     return merge.build(looked_at, now)
 
 
@@ -60,41 +61,52 @@ class Merge:
         self._reader = reader
         self._location = reader.database.location
         self._runs: dict[int, Run] = {}
+        self._revision = 0
+        self._unfinished: set[int] = set()
         self._views: dict[int, RunView] = {}
+        self._shown: tuple[RunView, ...] = ()
+        """The views, newest first."""
         self._stale: set[int] = set()
         """Runs whose view must be built again."""
         self._rewound: dict[int, int | None] = {}
         """Runs that a new attempt has taken up, whose rows may be rewritten -> step when it began."""
-        self._evaluations: dict[int, list[Evaluation]] = {}
-        self._baseline_rows: list[Evaluation] = []
-        self._baselines: Mapping[str, tuple[Evaluation, ...]] = {}
-        self._protocols: Mapping[str, Protocol] = {}
-        self._promotions: list[Promotion] = []
+        self._checked: dict[int, tuple[float, float]] = {}
+        """Unfinished runs -> when their process was looked for: by the given clock, and by the machine's."""
+        self._scores = Scores(reader)
+        self._promotions: tuple[Promotion, ...] = ()
+        self._aliases: dict[int, tuple[str, ...]] = {}
         self._asked: frozenset[int] = frozenset()
-        self._samples: dict[tuple[str, str], deque[DeviceSample]] = {}
-        self._devices: tuple[DeviceView, ...] = ()
+        self._devices = Devices()
         self._details: OrderedDict[int, Detail] = OrderedDict()
-        self._tests: dict[int, Evaluation] = {}
-        """The newest evaluation of the test split of each run that has one."""
         self._latencies: dict[int, tuple[Latency, ...]] = {}
         self._audits = Audits()
-        self._last_evaluation = self._last_sample = self._last_audit = self._last_latency = 0
+        self._events: tuple[Event, ...] = ()
+        self._last_audit = self._last_latency = 0
         self._snapshot: Snapshot | None = None
 
-    def read(self, now: float) -> None:
-        """Read what the store has new, without details."""
-        self._read_runs()
-        self._read_latencies()
-        self._read_evaluations()
+    def read(self, now: float, *, quickly: bool = False) -> None:
+        """Read what the store has new, without details.
+
+        Args:
+            now: seconds since the epoch.
+            quickly: leave out what takes a look at every evaluation: those on test.
+        """
+        changed = self._read_runs()
+        self._stale |= changed
+        self._stale |= self._scores.read(self._runs, changed)
         self._read_promotions()
+        self._read_controls()
+        if not quickly:
+            self._stale |= self._scores.read_tests()
+        self._read_latencies()
         self._read_audits()
-        asked = frozenset(control.run_id for control in self._reader.pending_controls())
-        self._stale |= asked ^ self._asked
-        self._asked = asked
-        self._read_devices(now)
+        self._read_events()
+        self._devices.read(self._reader, now)
+        for run_id in list(self._rewound):
+            self._read_again(self._runs[run_id])
 
     def read_details(self, looked_at: Collection[int]) -> None:
-        """Read what is new of the runs that are looked at."""
+        """Read what is new of the runs that are looked at, but for their curves."""
         for run_id in looked_at:
             run = self._runs.get(run_id)
             if run is None:
@@ -105,45 +117,96 @@ class Merge:
 
                 self._details[run_id] = Detail(self._location.root, run)
             self._details.move_to_end(run_id)
-            detail = self._details[run_id]
-            detail.read(self._reader)
-            best = best_of(run, self._evaluations.get(run_id, ()))
-            baselines = self._baselines.get(run.protocol_id or "", ())
-            protocol = self._protocols.get(run.protocol_id or "")
-            detail.read_hits(self._reader, run, best, strongest(baselines), protocol)
+            self._details[run_id].read(self._reader)
         while len(self._details) > len(looked_at) + DETAILS_KEPT:
             self._details.popitem(last=False)
 
-    def _read_runs(self) -> None:
-        newest = max((run.revision for run in self._runs.values()), default=0)
-        for run in self._reader.runs(after_revision=newest):
+    def read_curves(self, looked_at: Collection[int], seconds: float = float("inf")) -> bool:
+        """Read on in the curves of the runs that are looked at, the most wanted first, then in what is worked
+        out of their best evaluations.
+
+        Args:
+            looked_at: ids of runs, the most wanted first.
+            seconds: how long.
+
+        Returns:
+            Whether all of it is read.
+        """
+        deadline = time.monotonic() + seconds
+        details = [self._details[run_id] for run_id in looked_at if run_id in self._details]
+        self._add_new_values(details)
+        while True:
+            wanted = [detail.history_wanted for detail in details if detail.history_wanted is not None]
+            if not wanted:
+                break
+            most = min(wanted)
+            for detail in details:
+                if detail.history_wanted == most:
+                    detail.read_history()
+                    if time.monotonic() >= deadline:
+                        return False
+        # Each call does at least one of them, however little time there is.
+        return not any(self._read_hits(detail) and time.monotonic() >= deadline for detail in details)
+
+    def read_close_up(self, looked_at: Collection[int], close_up: CloseUp | None) -> None:
+        """Read an enlarged stretch of long curves in full; None: be done with that."""
+        for run_id in looked_at:
+            if run_id in self._details:
+                self._details[run_id].read_close_up(self._reader, close_up)
+
+    def _add_new_values(self, details: Iterable[Detail]) -> None:
+        newest = self._reader.last_metric()
+        behind: dict[int, list[Detail]] = {}
+        for detail in details:
+            if detail.history_wanted is None and detail.position < newest:
+                behind.setdefault(detail.position, []).append(detail)
+        for position, group in behind.items():
+            if position == 0 or newest - position > CATCH_UP_ROWS:
+                for detail in group:
+                    detail.begin_history(self._reader, newest)
+                continue
+            of_run = {detail.run_id: detail for detail in group}
+            found = self._reader.new_metrics(of_run, after=position, upto=newest)
+            for (run_id, key), points in found.items():
+                of_run[run_id].add(key, points)
+            for detail in group:
+                detail.position = newest
+
+    def _read_hits(self, detail: Detail) -> bool:
+        """Whether there was something to work out."""
+        run = self._runs[detail.run_id]
+        baselines = self._scores.baselines.get(run.protocol_id or "", ())
+        protocol = self._scores.protocols.get(run.protocol_id or "")
+        return detail.read_hits(self._reader, run, self._scores.best(run), strongest(baselines), protocol)
+
+    def _read_runs(self) -> set[int]:
+        changed = set()
+        for run in self._reader.runs(after_revision=self._revision):
             known = self._runs.get(run.id)
             if run.attempt != (known.attempt if known else 1) and run.attempt > 1:
                 self._rewound[run.id] = None
             self._runs[run.id] = run
-            self._stale.add(run.id)
+            self._revision = max(self._revision, run.revision)
+            changed.add(run.id)
+            if run.status is Status.DONE:
+                self._unfinished.discard(run.id)
+                self._checked.pop(run.id, None)
+            else:
+                self._unfinished.add(run.id)
+                self._checked.setdefault(run.id, (0.0, 0.0))
+        if self._reader.run_count() < len(self._runs):
+            self._forget(self._runs.keys() - set(self._reader.run_ids()))
+        return changed
 
-    def _read_evaluations(self) -> None:
-        new = self._reader.all_evaluations(after=self._last_evaluation)
-        if new:
-            self._last_evaluation = new[-1].id
-        for evaluation in new:
-            if evaluation.run_id is None:
-                self._baseline_rows.append(evaluation)
-            elif evaluation.split == "validation":
-                self._evaluations.setdefault(evaluation.run_id, []).append(evaluation)
-                self._stale.add(evaluation.run_id)
-            elif evaluation.split == "test":
-                self._tests[evaluation.run_id] = evaluation
-                self._stale.add(evaluation.run_id)
-        if any(evaluation.run_id is None for evaluation in new):
-            self._baselines = MappingProxyType(baselines_by_protocol(self._baseline_rows))
-            self._stale |= self._runs.keys()
-        known = {evaluation.protocol_id for evaluation in new} <= self._protocols.keys()
-        if not known:
-            self._protocols = MappingProxyType({p.id: p for p in self._reader.protocols()})
-        for run_id in list(self._rewound):
-            self._read_again(self._runs[run_id])
+    def _forget(self, run_ids: Collection[int]) -> None:
+        """Let go of runs that have left the store."""
+        self._scores.forget(run_ids)
+        for run_id in run_ids:
+            del self._runs[run_id]
+            self._unfinished.discard(run_id)
+            for kept in (self._views, self._rewound, self._checked, self._details, self._latencies):
+                kept.pop(run_id, None)
+        self._show_views()
 
     def _read_latencies(self) -> None:
         new = self._reader.latencies(after=self._last_latency)
@@ -156,12 +219,11 @@ class Merge:
     def _read_again(self, run: Run) -> None:
         """Read a resumed run's rows from their start: the engine drops those behind its checkpoint and
         writes them again. Goes on until progress shows that this is over."""
-        kept = [e for e in self._reader.evaluations(run.id) if e.split == "validation"]
-        self._evaluations[run.id] = [replace(evaluation, ranks=b"") for evaluation in kept]
+        self._scores.read_again(run)
         self._latencies[run.id] = tuple(self._reader.latencies(run_id=run.id))
         self._stale.add(run.id)
         if run.id in self._details:
-            self._details[run.id].forget_curves()
+            self._details[run.id].forget_history()
         if run.status is Status.DONE:
             del self._rewound[run.id]
         elif run.status in {Status.RUNNING, Status.STOPPING}:
@@ -172,12 +234,16 @@ class Merge:
                 del self._rewound[run.id]
 
     def _read_promotions(self) -> None:
-        after = self._promotions[-1].id if self._promotions else 0
-        new = self._reader.promotions(after=after)
+        new = self._reader.promotions(after=self._promotions[-1].id if self._promotions else 0)
         if new:
-            before = aliases(self._promotions)
-            self._promotions += new
-            self._stale |= before.keys() | aliases(self._promotions).keys()
+            self._promotions = (*self._promotions, *new)
+            before, self._aliases = self._aliases, aliases(self._promotions)
+            self._stale |= before.keys() | self._aliases.keys()
+
+    def _read_controls(self) -> None:
+        asked = frozenset(control.run_id for control in self._reader.pending_controls())
+        self._stale |= asked ^ self._asked
+        self._asked = asked
 
     def _read_audits(self) -> None:
         new = self._reader.events_of_kind(*EVENT_KINDS, after=self._last_audit)
@@ -186,108 +252,120 @@ class Merge:
         self._last_audit = new[-1].id
         runs, fingerprints = self._audits.add(new)
         self._stale |= runs
-        self._stale |= {run.id for run in self._runs.values() if run.data_fingerprint in fingerprints}
+        if fingerprints:
+            self._stale |= {run.id for run in self._runs.values() if run.data_fingerprint in fingerprints}
 
-    def _read_devices(self, now: float) -> None:
-        since = now - DEVICE_PAST_SECONDS if not self._last_sample else 0.0
-        samples = self._reader.device_samples(after=self._last_sample, since=since)
-        for sample in samples:
-            held = self._samples.setdefault((sample.host, sample.device), deque(maxlen=DEVICE_READINGS))
-            same = held and sample.time - held[-1].time < SAME_READING_SECONDS
-            if not (same and sample.run_id != held[-1].run_id):
-                held.append(sample)
-        if samples:
-            self._last_sample = samples[-1].id
+    def _read_events(self) -> None:
+        if self._events:
+            new = self._reader.events(after=self._events[-1].id)
+        else:
+            new = self._reader.events(limit=EVENTS_KEPT)
+        if new:
+            self._events = (*self._events, *new)[-EVENTS_KEPT:]
 
     @property
     def has_unfinished(self) -> bool:
         """Whether there is a run that is not done: its process may die at any time."""
-        return any(run.status is not Status.DONE for run in self._runs.values())
+        return bool(self._unfinished)
 
-    def build(self, looked_at: Iterable[int], now: float) -> Snapshot:
-        """Everything as it is now; the same object as before when nothing in it changed."""
+    def build(self, looked_at: Iterable[int], now: float, *, is_whole: bool = True) -> Snapshot:
+        """Everything as it is now; the same object as before when nothing in it changed.
+
+        Args:
+            looked_at: ids of the runs to show details of.
+            now: seconds since the epoch.
+            is_whole: whether all of that is read.
+        """
         self._build_views(now)
         details = {
-            run_id: self._details[run_id].build(
-                tuple(self._evaluations.get(run_id, ())), self._latencies.get(run_id, ())
-            )
+            run_id: self._details[run_id].build(self._latencies.get(run_id, ()))
             for run_id in looked_at
             if run_id in self._details
         }
-        devices = self._device_views(now)
-        views = tuple(self._views[run_id] for run_id in sorted(self._views, reverse=True))
+        devices = self._devices.views(now)
         old = self._snapshot
         if (
             old is not None
-            and len(old.runs) == len(views)
-            and all(first is second for first, second in zip(old.runs, views, strict=True))
+            and old.is_whole == is_whole
+            and old.runs is self._shown
             and old.details.keys() == details.keys()
             and all(old.details[run_id] is detail for run_id, detail in details.items())
-            and old.devices == devices
-            and old.baselines is self._baselines
-            and old.protocols is self._protocols
-            and len(old.promotions) == len(self._promotions)
+            and old.devices is devices
+            and old.baselines is self._scores.baselines
+            and old.protocols is self._scores.protocols
+            and old.promotions is self._promotions
             and old.audits is self._audits.data
             and old.test_looks is self._audits.test_looks
+            and old.events is self._events
         ):
             return old
         self._snapshot = Snapshot(
             store=self._location.where,
             taken=now,
-            runs=views,
+            runs=self._shown,
             details=MappingProxyType(details),
-            baselines=self._baselines,
-            protocols=self._protocols,
-            promotions=tuple(self._promotions),
+            baselines=self._scores.baselines,
+            protocols=self._scores.protocols,
+            promotions=self._promotions,
             devices=devices,
             audits=self._audits.data,
             test_looks=self._audits.test_looks,
+            events=self._events,
+            is_whole=is_whole,
         )
         return self._snapshot
 
     def _build_views(self, now: float) -> None:
-        unfinished = {run.id for run in self._runs.values() if run.status is not Status.DONE}
-        names = aliases(self._promotions)
-        for run_id in self._stale | unfinished:
+        changed = False
+        for run_id in self._stale | self._due(now):
             run = self._runs.get(run_id)
             if run is None:
                 continue
-            view = run_view(
-                run,
-                self._evaluations.get(run_id, ()),
-                self._baselines,
-                now=now,
-                run_aliases=names.get(run_id, ()),
-                stop_requested=run_id in self._asked,
-                findings=self._audits.wrong_with(run),
-                test=self._tests.get(run_id),
-                latencies=self._latencies.get(run_id, ()),
-            )
-            old = self._views.get(run_id)
-            if old is not None and old.state is State.LOST is view.state and old.run == run:
-                # Else "no heartbeat for 7 s" would count on, and repaint, for ever.
-                view = replace(view, lost_reason=old.lost_reason)
-            elif view.lost_reason:
-                view = self._confirmed(view, now)
-            if view != old:
+            view = self._view(run, now)
+            if view != self._views.get(run_id):
                 self._views[run_id] = view
+                changed = True
         self._stale.clear()
+        if changed:
+            self._show_views()
+
+    def _show_views(self) -> None:
+        self._shown = tuple(self._views[run_id] for run_id in sorted(self._views, reverse=True))
+
+    def _due(self, now: float) -> set[int]:
+        """Unfinished runs whose process was not looked for lately."""
+        clock = time.monotonic()
+        return {
+            run_id
+            for run_id in self._unfinished
+            if abs(now - self._checked[run_id][0]) >= CHECK_SECONDS
+            or clock - self._checked[run_id][1] >= CHECK_SECONDS
+        }
+
+    def _view(self, run: Run, now: float) -> RunView:
+        reason = lost_reason(run, now)
+        if run.id in self._unfinished:
+            self._checked[run.id] = now, time.monotonic()
+        view = run_view(
+            run,
+            self._scores.best(run),
+            self._scores.last(run.id),
+            self._scores.baselines,
+            lost_reason=reason or "",
+            run_aliases=self._aliases.get(run.id, ()),
+            stop_requested=run.id in self._asked,
+            findings=self._audits.wrong_with(run),
+            test=self._scores.test(run.id),
+            latencies=self._latencies.get(run.id, ()),
+        )
+        old = self._views.get(run.id)
+        if old is not None and old.state is State.LOST is view.state and old.run == run:
+            # Else "no heartbeat for 7 s" would count on, and repaint, for ever.
+            return replace(view, lost_reason=old.lost_reason)
+        return self._confirmed(view, now) if reason else view
 
     def _confirmed(self, view: RunView, now: float) -> RunView:
         """The view again if its process just ended, between reading the run and looking for it."""
         run = self._reader.run(view.run.id)
         reason = lost_reason(run, now) or ""
         return replace(view, run=run, state=shown_state(run, reason), lost_reason=reason)
-
-    def _device_views(self, now: float) -> tuple[DeviceView, ...]:
-        views = tuple(
-            DeviceView(
-                sample=held[-1],
-                history=tuple(sample.utilisation for sample in held),
-                stale=now - held[-1].time > DEVICE_STALE_SECONDS,
-            )
-            for _, held in sorted(self._samples.items())
-        )
-        if views != self._devices:
-            self._devices = views
-        return self._devices

@@ -9,7 +9,6 @@ from lvmtui.findings import Finding
 from lvmtui.format import plain
 from lvmtui.latencies import headline
 from lvmtui.leaderboard.verdicts import strongest
-from lvmtui.liveness import lost_reason
 from lvmtui.snapshot import RunView, Series, shown_state
 from lvmtui.store.records import Evaluation, Latency, MetricPoint, Promotion, Run
 
@@ -50,18 +49,13 @@ def baselines_by_protocol(evaluations: Iterable[Evaluation]) -> dict[str, tuple[
     return {key: tuple(sorted(items, key=lambda item: item.hit5)) for key, items in found.items()}
 
 
-def best_of(run: Run, evaluations: Sequence[Evaluation]) -> Evaluation | None:
-    """The evaluation at the run's best epoch."""
-    best_epoch = run.progress.best_epoch
-    return next((item for item in reversed(evaluations) if item.epoch == best_epoch), None)
-
-
 def run_view(
     run: Run,
-    evaluations: Sequence[Evaluation],
+    best: Evaluation | None,
+    last: Evaluation | None,
     baselines: Mapping[str, Sequence[Evaluation]],
     *,
-    now: float,
+    lost_reason: str = "",
     run_aliases: tuple[str, ...] = (),
     stop_requested: bool = False,
     findings: tuple[Finding, ...] = (),
@@ -72,24 +66,23 @@ def run_view(
 
     Args:
         run: as the store has it.
-        evaluations: the run's own on validation, oldest first.
+        best: its evaluation on validation at its best epoch.
+        last: its newest one.
         baselines: protocol id -> its baselines.
-        now: seconds since the epoch, for the heartbeat.
+        lost_reason: why it counts as lost; empty when it does not.
         run_aliases: aliases that point at the run.
         stop_requested: a stop was asked for and not answered yet.
         findings: what is wrong with the run and its data, worst first.
         test: its newest evaluation of the test split.
         latencies: what was measured of its checkpoints, oldest first.
     """
-    reason = lost_reason(run, now)
-    best = best_of(run, evaluations)
     return RunView(
         run=run,
-        state=shown_state(run, reason),
-        lost_reason=reason or "",
+        state=shown_state(run, lost_reason),
+        lost_reason=lost_reason,
         stop_requested=stop_requested,
         best=best,
-        last=evaluations[-1] if evaluations else None,
+        last=last,
         baseline=strongest(baselines.get(run.protocol_id or "", ())),
         aliases=run_aliases,
         findings=findings,

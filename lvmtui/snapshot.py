@@ -6,6 +6,7 @@ in type hints alone.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -27,6 +28,7 @@ from lvmtui.store.records import (
     Promotion,
     Protocol,
     Run,
+    Shelf,
 )
 
 
@@ -146,6 +148,16 @@ class Slicing:
 
 
 @dataclass(frozen=True, slots=True)
+class CloseUp:
+    """A stretch of the x axis that is enlarged: there, long curves are wanted in full."""
+
+    axis: str
+    """`step`, `epoch`, or `time` in seconds since a run's first value."""
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunDetail:
     """What is read only for runs that are looked at (focused or marked)."""
 
@@ -174,9 +186,11 @@ class DeviceView:
 
     sample: DeviceSample
     history: tuple[float | None, ...] = ()
-    """Utilisation of the last 60 readings, oldest first."""
+    """Utilisation of the last 180 readings, oldest first."""
     stale: bool = False
     """No reading for some seconds: nothing samples this device now."""
+    recent: tuple[DeviceSample, ...] = ()
+    """The readings behind `history`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,13 +214,33 @@ class Snapshot:
     """Data fingerprint -> every outcome of its newest audit, those that passed included, worst first."""
     test_looks: Mapping[str, int] = field(default_factory=dict)
     """Data fingerprint -> how often a test split of it was looked at."""
+    events: tuple[Event, ...] = ()
+    """The newest 2 000 events of all runs and of none, oldest first."""
+    is_whole: bool = True
+    """Whether all that is wanted is in it; curves come piece by piece when a store is opened."""
     problem: str = ""
     """What is wrong with the store right now; the rest is then the last good reading."""
 
+    _by_id: dict[int, RunView] = field(init=False, default_factory=dict, repr=False, compare=False)
+    _by_state: Counter[State] = field(init=False, default_factory=Counter, repr=False, compare=False)
+    """Both filled when they are first asked for."""
+
     def view(self, run_id: int | None) -> RunView | None:
         """The run with this id, if it is there."""
-        return next((view for view in self.runs if view.run.id == run_id), None)
+        if not self._by_id and self.runs:
+            self._by_id.update((view.run.id, view) for view in self.runs)
+        return None if run_id is None else self._by_id.get(run_id)
+
+    @property
+    def first_choice(self) -> int | None:
+        """Id of the run to look at first: the newest that runs, else the newest."""
+        active = (view.run.id for view in self.runs if view.state.is_active)
+        return next(active, self.runs[0].run.id if self.runs else None)
 
     def count(self, *states: State) -> int:
-        """How many runs are in one of these states."""
-        return sum(view.state in states for view in self.runs)
+        """How many runs are in one of these states; of those put aside only what is at work."""
+        if not self._by_state and self.runs:
+            self._by_state.update(
+                view.state for view in self.runs if view.run.shelf is Shelf.RUNS or view.state.is_active
+            )
+        return sum(self._by_state[state] for state in set(states))

@@ -124,6 +124,7 @@ def test_slices_are_made_of_stored_facts(database: Database, writer: Writer) -> 
     merge = Merge(Reader(database))
     merge.read(time.time())
     merge.read_details([writer.run_id])
+    merge.read_curves([writer.run_id])
     detail = merge.build([writer.run_id], time.time()).details[writer.run_id]
     (by_position,) = detail.slices
     assert by_position.name == "position"

@@ -1,6 +1,8 @@
 """The feed against real stores, written by this process and by another one."""
 
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -183,7 +185,7 @@ def test_nothing_is_shown_twice_when_nothing_changes(
     writer = launch(database)
     start(writer)
     feed.set_looked_at([writer.run_id])
-    wait_until(lambda: seen.last.details, "the detail")
+    wait_until(lambda: seen.last.details and seen.last.events, "the detail and everything else")
     readings = len(seen.all)
     for _ in range(5):
         feed._wake.set()
@@ -314,20 +316,25 @@ def test_a_log_outside_the_run_s_folder_is_not_read(
 
 
 def test_devices_keep_a_past_and_go_stale(store: Path, database: Database) -> None:
+    from lvmtui.device_views import DEVICE_READINGS
     from lvmtui.merge import Merge
     from lvmtui.store.reader import Reader
 
     writer = launch(database)
     now = 1_000_000.0
-    for second in range(70):
-        sample = DeviceSample("box", "cpu", "CPU", now - 70 + second, utilisation=second / 100)
-        writer.device_samples([sample])
+    readings = DEVICE_READINGS + 10
+    writer.device_samples(
+        [
+            DeviceSample("box", "cpu", "CPU", now - (readings - place) * 0.7, utilisation=place / 1000)
+            for place in range(1, readings)
+        ]
+    )
     merge = Merge(Reader(database))
     merge.read(now)
     shown = merge.build((), now)
     (device,) = shown.devices
-    assert len(device.history) == 60
-    assert device.sample.utilisation == 0.69
+    assert len(device.history) <= DEVICE_READINGS
+    assert device.sample.utilisation == (readings - 1) / 1000
     assert not device.stale
     assert merge.build((), now + 1) is shown
     assert merge.build((), now + 6).devices[0].stale
@@ -365,6 +372,120 @@ def test_a_corrupt_store_is_said_to_be_so_and_recovers(store: Path, seen: Seen, 
     database.close()
 
 
+def a_store(path: Path, phase: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    database = Database.open(path)
+    launch(database, phase)
+    database.close()
+    return path
+
+
+def phases(snapshot: Snapshot) -> list[str]:
+    return [view.run.phase for view in snapshot.runs]
+
+
+@pytest.mark.parametrize("in_place", [False, True], ids=["another file", "written over"])
+def test_a_store_replaced_by_another_is_read_anew(
+    in_place: bool, store: Path, seen: Seen, tmp_path: Path, wait_until: Wait
+) -> None:
+    a_store(store, "old")
+    feed = Feed(str(store), seen)
+    feed.start()
+    wait_until(lambda: seen.all and phases(seen.last) == ["old"], "the old run")
+    other = a_store(tmp_path / "other" / "runs.db", "new")
+    if in_place:
+        with sqlite3.connect(other) as source, sqlite3.connect(store) as target:
+            source.backup(target)
+        source.close()
+        target.close()
+    else:
+        os.replace(other, store)
+    wait_until(lambda: phases(seen.last) == ["new"], "the new run")
+    assert seen.last.problem == ""
+    feed.stop()
+
+
+def test_a_copy_from_earlier_is_taken_for_what_it_is(
+    feed: Feed, seen: Seen, store: Path, tmp_path: Path, wait_until: Wait
+) -> None:
+    a_store(store, "kept")
+    copy = tmp_path / "copy.db"
+    with sqlite3.connect(store) as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+    target.close()
+    a_store(store, "lost")
+    wait_until(lambda: phases(seen.last) == ["lost", "kept"], "both runs")
+    with sqlite3.connect(copy) as target:
+        target.backup(source)
+    target.close()
+    source.close()
+    wait_until(lambda: phases(seen.last) == ["kept"], "the first run alone")
+
+
+def test_runs_that_were_deleted_go(
+    feed: Feed, seen: Seen, database: Database, store: Path, wait_until: Wait
+) -> None:
+    first, second = launch(database, "first"), launch(database, "second")
+    feed.set_looked_at([first.run_id])
+    wait_until(lambda: len(seen.last.runs) == 2 and seen.last.details, "both runs")
+    with database.write() as connection:
+        connection.exec_driver_sql(f"DELETE FROM run WHERE id = {first.run_id}")
+    wait_until(lambda: phases(seen.last) == ["second"], "the second alone")
+    assert not seen.last.details
+    assert seen.last.view(first.run_id) is None
+    assert seen.last.view(second.run_id) is seen.last.runs[0]
+
+
+def test_a_locked_store_is_said_to_be_so_and_read_on(
+    store: Path, seen: Seen, monkeypatch: pytest.MonkeyPatch, wait_until: Wait
+) -> None:
+    monkeypatch.setattr("lvmtui.feed.BUSY_SECONDS", 0.05)
+    a_store(store, "before")
+    # With a write-ahead log nobody could lock readers out.
+    locker = sqlite3.connect(store, isolation_level=None)
+    locker.execute("PRAGMA journal_mode=DELETE")
+    feed = Feed(str(store), seen)
+    feed.start()
+    wait_until(lambda: seen.all and seen.last.runs, "the run")
+    locker.execute("BEGIN EXCLUSIVE")
+    feed.refresh()
+    wait_until(lambda: "locked by another program" in seen.last.problem, "the problem")
+    assert phases(seen.last) == ["before"]
+    locker.execute("UPDATE run SET revision = revision + 1, phase = 'after'")
+    locker.execute("COMMIT")
+    wait_until(lambda: not seen.last.problem and phases(seen.last) == ["after"], "the end of the lock")
+    feed.stop()
+    locker.close()
+
+
+def test_a_store_that_was_emptied_keeps_the_last_reading(store: Path, seen: Seen, wait_until: Wait) -> None:
+    a_store(store, "old")
+    feed = Feed(str(store), seen)
+    feed.start()
+    wait_until(lambda: seen.all and seen.last.runs, "the run")
+    with store.open("r+b") as file:
+        file.truncate(0)
+    wait_until(lambda: "is empty now" in seen.last.problem, "the problem")
+    assert phases(seen.last) == ["old"]
+    for file_left in store.parent.glob("runs.db*"):
+        file_left.unlink()
+    a_store(store, "new")
+    wait_until(lambda: not seen.last.problem and phases(seen.last) == ["new"], "the new run")
+    feed.stop()
+
+
+def test_a_folder_that_is_removed_and_made_again(tmp_path: Path, seen: Seen, wait_until: Wait) -> None:
+    store = a_store(tmp_path / "folder" / "runs.db", "old")
+    feed = Feed(str(store), seen)
+    feed.start()
+    wait_until(lambda: seen.all and seen.last.runs, "the run")
+    shutil.rmtree(store.parent)
+    wait_until(lambda: "was removed" in seen.last.problem, "the problem")
+    a_store(store, "new")
+    wait_until(lambda: not seen.last.problem and phases(seen.last) == ["new"], "the new run")
+    feed.stop()
+
+
 def test_a_newer_store_is_refused(store: Path, seen: Seen, database: Database, wait_until: Wait) -> None:
     with database.write() as connection:
         connection.exec_driver_sql("UPDATE schema_version SET version = 998 + version")
@@ -375,12 +496,16 @@ def test_a_newer_store_is_refused(store: Path, seen: Seen, database: Database, w
     assert "later" in seen.last.problem or "newer" in seen.last.problem
 
 
+def row(step: int, value: float | None) -> tuple[int, int, float, float, float | None]:
+    return step, step, step / 10, 1e9 + step, value
+
+
 def test_a_long_curve_is_thinned_but_keeps_its_extremes() -> None:
     curve = Curve()
     for block in range(100):
         first = block * 1000
-        curve.extend([point(first + i, 0.5) for i in range(999)] + [point(first + 999, float(block))])
-    curve.extend([point(100_000, None)])
+        curve.extend([row(first + i, 0.5) for i in range(999)] + [row(first + 999, float(block))])
+    curve.extend([row(100_000, None)])
     series = curve.series()
     assert len(series.step) <= CURVE_POINTS
     assert series.value[np.isfinite(series.value)].max() == 99.0
@@ -391,8 +516,8 @@ def test_a_long_curve_is_thinned_but_keeps_its_extremes() -> None:
 
 def test_points_out_of_order_are_sorted() -> None:
     curve = Curve()
-    curve.extend([point(5, 5.0), point(3, 3.0)])
-    curve.extend([point(4, 4.0)])
+    curve.extend([row(5, 5.0), row(3, 3.0)])
+    curve.extend([row(4, 4.0)])
     assert curve.series().value.tolist() == [3.0, 4.0, 5.0]
 
 

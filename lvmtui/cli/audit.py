@@ -131,7 +131,7 @@ def _audit_data(session: Session, target: str, options: list[str], *, as_json: b
 
 def _store_to_keep_in(session: Session) -> str | None:
     """The store that findings are put into: the session's, if there is one to write to."""
-    from lvmtui.store.database import Location
+    from lvmtui.store.location import Location
 
     location = Location.parse(session.store)
     there = location.path is None or location.path.is_file()

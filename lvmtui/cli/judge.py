@@ -127,7 +127,7 @@ def baselines(
 
 def _keeps(session: Session) -> bool:
     """Whether there is a store that may be written."""
-    from lvmtui.store.database import Location
+    from lvmtui.store.location import Location
 
     path = Location.parse(session.store).path
     return not session.readonly and (path is None or path.exists())

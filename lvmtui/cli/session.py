@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from lvmtui.store.reader import Reader
     from lvmtui.store.records import Run
 
-DEFAULT_STORE = "runs.db"
-
 StoreOption = Annotated[
     str | None, typer.Option("--store", metavar="PATH", help="The run store; see `lvmtui --help`.")
 ]
@@ -63,14 +61,14 @@ def reading(session: Session) -> Iterator[Reader]:
     Raises:
         StoreMissing: there is none.
     """
-    from lvmtui.store.database import Database
     from lvmtui.store.reader import Reader
+    from lvmtui.store.sqlite import open_reader
 
-    database = Database.open(session.store, create=False, read_only=True)
+    store = open_reader(session.store)
     try:
-        yield Reader(database)
+        yield Reader(store)
     finally:
-        database.close()
+        store.close()
 
 
 def find_run(session: Session, text: str) -> Run:

@@ -1,11 +1,11 @@
 """Rows to records and back; what is not finite becomes NULL here."""
 
+import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import lru_cache
 from typing import Any
-
-from sqlalchemy import RowMapping
 
 from lvmtui.store.lifecycle import Result, Status
 from lvmtui.store.records import (
@@ -28,6 +28,29 @@ from lvmtui.store.records import (
 
 _PROGRESS_FIELDS = tuple(Progress.__dataclass_fields__)
 _HITS = ("hit1", "hit5", "hit10")
+_RUN_FIELDS = tuple(Run.__dataclass_fields__)
+_PROGRESS = _RUN_FIELDS.index("progress")
+RUN_COLUMNS = (*_RUN_FIELDS[:_PROGRESS], *_PROGRESS_FIELDS, *_RUN_FIELDS[_PROGRESS + 1 :])
+"""Columns of a run's row in the order in which `run_of` takes them."""
+_STATUS, _RESULT = RUN_COLUMNS.index("status"), RUN_COLUMNS.index("result")
+_OBJECTS = tuple(map(RUN_COLUMNS.index, ("overrides", "targets", "versions")))
+_TRUTHS = tuple(map(RUN_COLUMNS.index, ("held", "pinned", "archived")))
+
+SCORE_COLUMNS = tuple(
+    column
+    for name in Evaluation.__dataclass_fields__
+    if name != "ranks"
+    for column in (
+        (name.replace("interval", "low"), name.replace("interval", "high"))
+        if name.endswith("_interval")
+        else (name,)
+    )
+)
+"""Columns of an evaluation without its ranks, which are large."""
+_INTERVALS = SCORE_COLUMNS.index("hit1_low")
+
+Row = Mapping[str, Any]
+"""One row: column name -> value. JSON may be text still, and a truth 0 or 1."""
 
 
 def finite(value: float | None) -> float | None:
@@ -46,9 +69,23 @@ def jsonable(value: Any) -> Any:
     return value
 
 
-def to_object(value: Any) -> dict[str, Any]:
-    """A stored JSON object; empty where something else stands in its place."""
-    return value if isinstance(value, dict) else {}
+@lru_cache(maxsize=512)
+def _parsed(text: str) -> Any:
+    # Thousands of runs share a few versions and targets; records hold mappings, which nobody writes to.
+    return json.loads(text)
+
+
+def to_object(value: Any) -> Mapping[str, Any]:
+    """A stored JSON object; empty where something else stands in its place.
+
+    Args:
+        value: the text, or what a driver has made of it already.
+
+    Raises:
+        json.JSONDecodeError: the text is no JSON.
+    """
+    found = _parsed(value) if isinstance(value, str) else value
+    return found if isinstance(found, dict) else {}
 
 
 def progress_columns(progress: Progress) -> dict[str, Any]:
@@ -56,12 +93,22 @@ def progress_columns(progress: Progress) -> dict[str, Any]:
     return {name: jsonable(getattr(progress, name)) for name in _PROGRESS_FIELDS}
 
 
-def to_run(row: RowMapping) -> Run:
-    values = dict(row)
-    progress = Progress(**{name: values.pop(name) for name in _PROGRESS_FIELDS})
-    values["status"] = Status(values["status"])
-    values["result"] = Result(values["result"]) if values["result"] else None
-    return Run(progress=progress, **values)
+def to_run(row: Row) -> Run:
+    return run_of([row[name] for name in RUN_COLUMNS])
+
+
+def run_of(values: Sequence[Any]) -> Run:
+    """A run from the values of `RUN_COLUMNS`."""
+    columns = list(values)
+    columns[_STATUS] = Status(columns[_STATUS])
+    columns[_RESULT] = Result(columns[_RESULT]) if columns[_RESULT] else None
+    for place in _OBJECTS:
+        columns[place] = to_object(columns[place])
+    for place in _TRUTHS:
+        columns[place] = bool(columns[place])
+    end = _PROGRESS + len(_PROGRESS_FIELDS)
+    columns[_PROGRESS:end] = [Progress(*columns[_PROGRESS:end])]
+    return Run(*columns)
 
 
 def metric_columns(run_id: int, point: MetricPoint) -> dict[str, Any]:
@@ -75,13 +122,22 @@ def metric_columns(run_id: int, point: MetricPoint) -> dict[str, Any]:
     }
 
 
-def to_evaluation(row: RowMapping) -> Evaluation:
-    values = dict(row)
-    for hit in _HITS:
-        low, high = values.pop(f"{hit}_low"), values.pop(f"{hit}_high")
-        values[f"{hit}_interval"] = None if low is None or high is None else Interval(low, high)
-    values["details"] = to_object(values["details"])
-    return Evaluation(**values)
+def to_evaluation(row: Row) -> Evaluation:
+    found = score_of([row[name] for name in SCORE_COLUMNS])
+    return replace(found, ranks=row["ranks"]) if "ranks" in row else found
+
+
+def score_of(values: Sequence[Any]) -> Evaluation:
+    """An evaluation without ranks from the values of `SCORE_COLUMNS`."""
+    before, after = values[:_INTERVALS], values[_INTERVALS + 2 * len(_HITS) :]
+    bounds = values[_INTERVALS : _INTERVALS + 2 * len(_HITS)]
+    intervals = [
+        None if low is None or high is None else Interval(low, high)
+        for low, high in zip(bounds[::2], bounds[1::2], strict=True)
+    ]
+    method, loss, cosine, copyness, baseline, context, details, run_id, key = after
+    last = [method, loss, cosine, copyness, b"", baseline, context, to_object(details), run_id, key]
+    return Evaluation(*[*before, *intervals, *last])
 
 
 def evaluation_columns(evaluation: Evaluation, run_id: int | None) -> dict[str, Any]:
@@ -95,7 +151,7 @@ def evaluation_columns(evaluation: Evaluation, run_id: int | None) -> dict[str, 
     return values
 
 
-def to_latency(row: RowMapping) -> Latency:
+def to_latency(row: Row) -> Latency:
     values = dict(row)
     for hit in _HITS:
         low, high = values.pop(f"{hit}_change_low"), values.pop(f"{hit}_change_high")
@@ -113,8 +169,9 @@ def latency_columns(latency: Latency, run_id: int) -> dict[str, Any]:
     return {name: jsonable(value) for name, value in values.items()} | {"run_id": run_id}
 
 
-def to_checkpoint(row: RowMapping) -> Checkpoint:
-    return Checkpoint(**dict(row))
+def to_checkpoint(row: Row) -> Checkpoint:
+    truths = {"is_best": bool(row["is_best"]), "is_last": bool(row["is_last"])}
+    return Checkpoint(**dict(row) | truths)
 
 
 def checkpoint_columns(checkpoint: Checkpoint, run_id: int) -> dict[str, Any]:
@@ -123,7 +180,7 @@ def checkpoint_columns(checkpoint: Checkpoint, run_id: int) -> dict[str, Any]:
     return values | {"run_id": run_id, "value": finite(checkpoint.value)}
 
 
-def to_event(row: RowMapping) -> Event:
+def to_event(row: Row) -> Event:
     read = {"severity": Severity(row["severity"]), "evidence": to_object(row["evidence"])}
     return Event(**dict(row) | read)
 
@@ -139,25 +196,25 @@ def event_columns(event: Event, run_id: int | None) -> dict[str, Any]:
     }
 
 
-def to_promotion(row: RowMapping) -> Promotion:
-    return Promotion(**dict(row))
+def to_promotion(row: Row) -> Promotion:
+    return Promotion(**dict(row) | {"gates": to_object(row["gates"])})
 
 
-def to_protocol(row: RowMapping) -> Protocol:
+def to_protocol(row: Row) -> Protocol:
     return Protocol(**dict(row) | {"spec": to_object(row["spec"])})
 
 
-def to_query_fact(row: RowMapping) -> QueryFact:
+def to_query_fact(row: Row) -> QueryFact:
     return QueryFact(row["name"], row["packed"], to_object(row["meta"]))
 
 
-def to_metric(row: RowMapping) -> MetricPoint:
+def to_metric(row: Row) -> MetricPoint:
     return MetricPoint(**dict(row))
 
 
-def to_device_sample(row: RowMapping) -> DeviceSample:
+def to_device_sample(row: Row) -> DeviceSample:
     return DeviceSample(**dict(row))
 
 
-def to_control(row: RowMapping) -> Control:
+def to_control(row: Row) -> Control:
     return Control(**dict(row) | {"kind": ControlKind(row["kind"])})

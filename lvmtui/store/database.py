@@ -1,52 +1,24 @@
 """Opening the store: where it is, pragmas, versions, transactions.
 
-SQLite's own things stay in this module, so that another database can stand in its place.
+SQLite's own things stay in this module and in `sqlite`, so that another database can stand in its place.
 """
 
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from json import JSONDecodeError
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import StaticPool
 
-from lvmtui.errors import StoreCorrupt, StoreError, StoreMissing
 from lvmtui.store import migrations
+from lvmtui.store.location import Location, Rows, cannot_open, check_file, damaged_json, not_readable
 
 BUSY_TIMEOUT_MS = 30_000
-_SQLITE = "sqlite:///"
-
-
-@dataclass(frozen=True)
-class Location:
-    """Where a store is."""
-
-    url: str
-    root: Path
-    """The folder that the paths of runs and checkpoints are relative to."""
-    path: Path | None
-    """The database file; None when the store is not a file."""
-
-    @classmethod
-    def parse(cls, target: str | os.PathLike[str]) -> "Location":
-        """Read a file path, a `sqlite:///` URL or another database URL."""
-        text = os.fspath(target)
-        if "://" in text and not text.startswith(_SQLITE):
-            return cls(url=text, root=Path.cwd(), path=None)
-        path = Path(text.removeprefix(_SQLITE)).expanduser().absolute()
-        return cls(url=f"{_SQLITE}{path}", root=path.parent, path=path)
-
-    @property
-    def where(self) -> str:
-        """How to name the store in a message."""
-        return str(self.path) if self.path else self.url
 
 
 class Database:
@@ -77,20 +49,17 @@ class Database:
         """
         location = Location.parse(target)
         if location.path is not None:
-            _check_file(location.path, create=create and not read_only)
+            check_file(location.path, create=create and not read_only)
         engine = _create_engine(location)
         try:
             database = cls(location, engine)
             database._prepare(read_only)
         except OperationalError as error:
             engine.dispose()
-            raise StoreError(f"cannot open {location.where}: {error.orig}", _open_hint(location)) from error
+            raise cannot_open(location, error.orig) from error
         except DatabaseError as error:
             engine.dispose()
-            raise StoreCorrupt(
-                f"{location.where} is not a readable run store: {error.orig}",
-                "Restore it from a copy, or choose another place with --store PATH or LVMTUI_STORE.",
-            ) from error
+            raise not_readable(location, error.orig) from error
         except BaseException:
             engine.dispose()
             raise
@@ -117,12 +86,15 @@ class Database:
             try:
                 yield self._connection
             except JSONDecodeError as error:
-                raise StoreCorrupt(
-                    f"{self.location.where} is damaged: a column that holds JSON cannot be read ({error})",
-                    "Restore it from a copy, or choose another place with --store PATH or LVMTUI_STORE.",
-                ) from error
+                raise damaged_json(self.location, error) from error
             finally:
                 self._connection.rollback()
+
+    def select(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
+        """Everything that a query finds, of one moment; parameters stand in it as `:name`."""
+        with self.read() as connection:
+            result = connection.execute(text(sql), dict(parameters or {}))
+            return Rows(tuple(result.keys()), result.fetchall())
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -193,25 +165,3 @@ def _set_wal(driver: Any, deadline_seconds: float = 10.0) -> None:
             if "locked" not in str(error) or time.monotonic() > end:
                 raise
             time.sleep(0.01)
-
-
-def _check_file(path: Path, *, create: bool) -> None:
-    if path.is_dir():
-        raise StoreError(f"{path} is a folder, not a run store", f"Did you mean {path / 'runs.db'}?")
-    if path.exists():
-        return
-    if not create:
-        raise StoreMissing(
-            f"there is no run store at {path}",
-            "Launch a run to make one (`lvmtui demo`), or name another with --store PATH or LVMTUI_STORE.",
-        )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot make the folder {path.parent}: {error.strerror}") from error
-
-
-def _open_hint(location: Location) -> str:
-    if location.path is not None and not os.access(location.path.parent, os.W_OK):
-        return f"The folder {location.path.parent} is not writable; SQLite needs that even to read."
-    return "Check the path, the free disk space and the permissions."

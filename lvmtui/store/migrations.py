@@ -11,8 +11,8 @@ from sqlalchemy import Connection, func, insert, inspect, select
 from sqlalchemy import text as text_of
 from sqlmodel import SQLModel
 
-from lvmtui.errors import StoreCorrupt, StoreTooNew
 from lvmtui.store import tables
+from lvmtui.store.location import SCHEMA, foreign, too_new
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(3, "latencies", _create_latencies),
     Migration(4, "queue, pins, archive and trash", _add_queue_and_order),
 )
-LATEST = MIGRATIONS[-1].version
+LATEST = SCHEMA
 
 _versions = SQLModel.metadata.tables[tables.SchemaVersionRow.__tablename__]
 
@@ -77,20 +77,14 @@ def current_version(connection: Connection, where: str) -> int:
     names = set(inspect(connection).get_table_names())
     if _versions.name not in names:
         if names - {"sqlite_sequence"}:
-            raise StoreCorrupt(
-                f"{where} is a database, but not a run store of lvmtui",
-                "Choose another place with --store PATH or LVMTUI_STORE.",
-            )
+            raise foreign(where)
         return 0
     version = connection.execute(select(func.max(_versions.c.version))).scalar() or 0
     if version > LATEST:
         program = connection.execute(
             select(_versions.c.program).where(_versions.c.version == version)
         ).scalar()
-        raise StoreTooNew(
-            f"{where} was written by lvmtui {program} (schema {version}; this one knows up to {LATEST})",
-            "Upgrade lvmtui, or choose another store with --store PATH.",
-        )
+        raise too_new(where, program, version)
     return int(version)
 
 

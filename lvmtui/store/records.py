@@ -19,6 +19,17 @@ class Severity(StrEnum):
     ERROR = "error"
 
 
+class Shelf(StrEnum):
+    """Where a run is kept."""
+
+    RUNS = "runs"
+    """Listed."""
+    ARCHIVED = "archived"
+    """Put aside."""
+    TRASH = "trash"
+    """On its way out."""
+
+
 class ControlKind(StrEnum):
     """What can be asked of a running engine."""
 
@@ -132,6 +143,13 @@ class Run:
     def name(self) -> str:
         """What people call the run."""
         return f"{self.phase} #{self.id}"
+
+    @property
+    def shelf(self) -> Shelf:
+        """Where it is kept."""
+        if self.trashed is not None:
+            return Shelf.TRASH
+        return Shelf.ARCHIVED if self.archived else Shelf.RUNS
 
     @property
     def group(self) -> str | None:

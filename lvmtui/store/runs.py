@@ -35,7 +35,7 @@ def get(connection: Connection, run_id: int) -> Run:
     row = connection.execute(select(RUN).where(RUN.c.id == run_id)).mappings().first()
     if row is None:
         raise RunNotFound(f"there is no run #{run_id}", "`lvmtui ls` lists the runs.")
-    return to_run(row)
+    return to_run(dict(row))
 
 
 def change(connection: Connection, run_id: int, **values: Any) -> None:

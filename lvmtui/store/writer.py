@@ -161,7 +161,7 @@ class Writer:
                     _CHECKPOINT.c.id.not_in(promoted),
                 )
             ).mappings()
-            return [to_checkpoint(row) for row in rows]
+            return [to_checkpoint(dict(row)) for row in rows]
 
     def forget_checkpoints(self, ids: Sequence[int]) -> None:
         """Remove the rows of checkpoints whose files are about to go."""
@@ -280,7 +280,7 @@ class Writer:
                 .where(_CONTROL.c.run_id == self.run_id, _CONTROL.c.acknowledged.is_(None))
                 .order_by(_CONTROL.c.id)
             ).mappings()
-            return [to_control(row) for row in rows]
+            return [to_control(dict(row)) for row in rows]
 
     def acknowledge_stop(self) -> None:
         """Say that the stop request was seen: the run is stopping."""

@@ -13,7 +13,8 @@ from sqlalchemy.exc import OperationalError
 
 from lvmtui.errors import StoreCorrupt, StoreError, StoreMissing, StoreTooNew
 from lvmtui.store import migrations
-from lvmtui.store.database import Database, Location
+from lvmtui.store.database import Database
+from lvmtui.store.location import Location
 
 VERSIONS = len(migrations.MIGRATIONS)
 
