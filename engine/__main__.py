@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.control import Outcome, StopFlag, Stopped, listen
-from lvmtui.errors import IllegalTransition, LvmtuiError, MissingDependency, StoreError, TrainingError
+from lvmtui.errors import LvmtuiError, MissingDependency, StoreError, TrainingError
 from lvmtui.store.lifecycle import Result
 from lvmtui.store.records import Event, Run, Severity
 
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
 
             return bench_main(arguments[1:])
         parsed = _parser().parse_args(arguments)
-        return _run(parsed.run_id, parsed.store, after=parsed.after)
+        return _run(parsed.run_id, parsed.store)
     except LvmtuiError as error:
         sys.stderr.write(f"engine: error: {error.message}\n")
         if error.hint:
@@ -85,23 +85,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("run_id", type=int, metavar="RUN_ID", help="number of a queued run")
     parser.add_argument("--store", required=True, metavar="URL", help="path or URL of the run store")
-    parser.add_argument(
-        "--after",
-        type=int,
-        metavar="RUN_ID",
-        help="the run of its group that has ended: where another process was quicker to take up this "
-        "one, go on to the next",
-    )
     return parser
 
 
-def _run(run_id: int, store: str, *, after: int | None) -> int:
-    """Do one run's work, then take up the next run of its group in this process's place: only then does this
-    not return.
-
-    Args:
-        after: the run of its group that ended before it.
-    """
+def _run(run_id: int, store: str) -> int:
+    """Do one run's work, then take up the next of the queue in this process's place: only then does this not
+    return."""
     flag = StopFlag()
     listen(flag)
     _start_logging()
@@ -110,8 +99,8 @@ def _run(run_id: int, store: str, *, after: int | None) -> int:
     from sqlalchemy.exc import OperationalError
 
     from engine import relay
-    from engine.device import DeviceSampler
     from engine.reporter import OwnershipLost, Reporter
+    from lvmtui.sensors import DeviceSampler
     from lvmtui.store.database import Database
     from lvmtui.store.writer import Writer
 
@@ -122,11 +111,6 @@ def _run(run_id: int, store: str, *, after: int | None) -> int:
             run = writer.start(
                 pid=os.getpid(), process_started=psutil.Process().create_time(), host=socket.gethostname()
             )
-        except IllegalTransition as error:
-            if after is None:
-                raise
-            log.info("%s", error.message)
-            return relay.hand_over(database, after, code=0)
         except OperationalError as error:
             raise StoreError(
                 f"cannot write to {database.location.where}: {error.orig}",
@@ -135,6 +119,7 @@ def _run(run_id: int, store: str, *, after: int | None) -> int:
         log.info("%s: attempt %d, pid %d on %s", run.name, run.attempt, os.getpid(), run.host)
         reporter = Reporter(writer, run, flag, DeviceSampler())
         reporter.start()
+        relay.fill_other_slots(database)
         try:
             outcome = _train(run, database.location.root, reporter, flag)
             code = _finish(outcome, reporter)

@@ -1,4 +1,4 @@
-"""From a run that has ended to the next of its group, in the same process.
+"""From a run that has ended to the next in the queue, in the same process.
 
 The process becomes the next run's engine by replacing itself: nothing of the run before stays in its memory
 or on its device, and it keeps the id that the store knows it by.
@@ -6,15 +6,16 @@ or on its device, and it keeps the id that the store knows it by.
 
 import logging
 import os
-import socket
 import sys
+import time
+from functools import partial
 from pathlib import Path
 
-import psutil
 from sqlalchemy.exc import SQLAlchemyError
 
+from lvmtui import this_host
 from lvmtui.errors import LvmtuiError
-from lvmtui.store import groups
+from lvmtui.store import queue, slots
 from lvmtui.store.database import Database
 from lvmtui.store.records import Run
 
@@ -28,34 +29,45 @@ _MOST_FILES = 1 << 16
 
 
 def hand_over(database: Database, run_id: int, *, code: int) -> int:
-    """Claim the next run of an ended run's group and become its engine.
+    """Claim the next run of the queue and become its engine.
 
     Args:
         database: closed before this process is replaced.
         run_id: the run that has ended.
-        code: what this process is to exit with where nothing waits.
+        code: what this process is to exit with where nothing may start.
 
     Returns:
-        `code`; where something waits, this does not return.
+        `code`; where something may start, this does not return.
     """
-    process_started = psutil.Process().create_time()
     try:
-        following = groups.take_next(
-            database, run_id, pid=os.getpid(), process_started=process_started, host=socket.gethostname()
-        )
+        queue.clear_dead(database, partial(this_host.proof_of_loss, time.time()))
+        following = queue.take_next(database, run_id, this_host.worker())
     except (SQLAlchemyError, LvmtuiError) as error:
-        log.error("the next run of the group could not be taken up: %s", error)
+        log.error("the next run of the queue could not be taken up: %s", error)
         return code
     if following is None:
         return code
     log.info("%s is next", following.name)
     store, folder = database.location.url, database.location.root / following.folder
     database.close()
-    _become(following, store, folder, after=run_id)
+    _become(following, store, folder)
     return code
 
 
-def _become(run: Run, store: str, folder: Path, *, after: int) -> None:
+def fill_other_slots(database: Database) -> None:
+    """Have what else may start on this host started, by a process of its own: one that has ended can become
+    only one other, and its end may have let several go."""
+    try:
+        ready = queue.turns(database, this_host.worker())
+    except (SQLAlchemyError, LvmtuiError) as error:
+        log.error("the queue could not be read: %s", error)
+        return
+    if any(turn.why is slots.Why.NOTHING for turn in ready):
+        words = ["-m", "lvmtui", "--store", database.location.url, "queue", "start"]
+        os.posix_spawn(sys.executable, [sys.executable, "-P", *words], os.environ, setsid=True)
+
+
+def _become(run: Run, store: str, folder: Path) -> None:
     """Replace this process by the engine of another run, with its log as output."""
     folder.mkdir(parents=True, exist_ok=True)
     output = os.open(folder / LOG_NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
@@ -63,5 +75,5 @@ def _become(run: Run, store: str, folder: Path, *, after: int) -> None:
     os.dup2(output, 2)
     # Drivers of devices keep files open; what is not closed here would outlive the run.
     os.closerange(3, min(os.sysconf("SC_OPEN_MAX"), _MOST_FILES))
-    words = [str(run.id), "--store", store, "--after", str(after)]
+    words = [str(run.id), "--store", store]
     os.execv(sys.executable, [sys.executable, "-P", "-m", "engine", *words])

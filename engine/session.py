@@ -46,7 +46,7 @@ def train_run(run: Run, root: Path, reporter: Reporter, flag: StopFlag) -> Outco
         Stopped: a stop was asked for before the first step.
     """
     recipe = from_json(run.recipe)
-    device = set_up_torch(recipe)
+    device = set_up_torch(recipe, _wanted_device(run, recipe))
     log.info("torch %s on %s, %d threads", torch.__version__, device_name(device), torch.get_num_threads())
     narrator = _Narrator(flag)
     data = resolve_data(recipe.data.path, narrator)
@@ -90,9 +90,23 @@ class _Narrator:
             log.info("%s%s", stage, f" {done}/{total}" if total and done else "")
 
 
-def set_up_torch(recipe: Recipe) -> torch.device:
-    """Choose the device and the threads that a recipe asks for, and make what is computed repeatable."""
-    device = choose_device(recipe.train.device)
+def _wanted_device(run: Run, recipe: Recipe) -> str:
+    """The device that the run was given by the queue, or asks for."""
+    wanted = run.device_wanted or recipe.train.device
+    slot = (run.device or "").partition(" ")[0]
+    given = slot.startswith("cuda:") and wanted in {"auto", "cuda"}
+    # torch may see no GPU where the driver counts some.
+    return slot if given and (wanted == "cuda" or torch.cuda.is_available()) else wanted
+
+
+def set_up_torch(recipe: Recipe, wanted: str = "") -> torch.device:
+    """Choose the device and the threads that a recipe asks for, and make what is computed repeatable.
+
+    Args:
+        recipe: what is trained.
+        wanted: as for `choose_device`; empty: as the recipe says.
+    """
+    device = choose_device(wanted or recipe.train.device)
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
     if device.type == "cpu":

@@ -147,8 +147,6 @@ def what_it_takes(recipe: Recipe, last: RunView | None) -> list[str]:
         facts.append(f"Hit@5 {fmt.percent(last.best.hit5)}")
     if run.progress.epoch:
         facts.append(f"{run.progress.epoch} epochs in {fmt.duration(training_seconds(last))}")
-    if run.parameters:
-        facts.append(f"{fmt.count(run.parameters)} parameters")
     if run.device:
-        facts.append(f"on {run.device}")
+        facts.append(f"on {run.device.partition(' ')[0]}")
     return [*lines, ", ".join(facts)]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from textual import on, work
 from textual.app import App
 
-from lvmtui import launcher
+from lvmtui import launcher, shelving
 from lvmtui import promotion as promotions
 from lvmtui.errors import LvmtuiError
 from lvmtui.messages import (
@@ -22,7 +22,11 @@ from lvmtui.messages import (
     StopRequested,
 )
 from lvmtui.snapshot import RunView, Snapshot, State
-from lvmtui.store.records import Promotion
+from lvmtui.store.records import Promotion, Run
+from lvmtui.store.slots import waits
+
+if TYPE_CHECKING:
+    from lvmtui.screens.launch import LaunchChoice
 
 ESCALATION_SECONDS = 20.0
 """A run that has not stopped this long after it was asked may be killed."""
@@ -78,22 +82,27 @@ class RequestHandling(App[int]):
             return
         choice = await self.push_screen_wait(LaunchScreen(self.snapshot, message.phase))
         if choice is not None:
-            self.start_run(choice.phase, choice.overrides, choice.note)
+            self.start_run(choice)
 
     @work(group="change")
-    async def start_run(self, phase: str, overrides: Mapping[str, str], note: str = "") -> None:
-        """Launch a run and put the cursor on it."""
-        run = await self.call_blocking(partial(launcher.launch, self.store, phase, overrides, note=note))
-        if run is not None:
-            self.tell(f"{run.name} launched")
-            self.run_appeared(run.id)
+    async def start_run(self, choice: LaunchChoice) -> None:
+        """Launch what was chosen and put the cursor on it."""
+        made = await self.call_blocking(partial(_launch, self.store, choice))
+        if made:
+            self.tell(_launched(made))
+            self.run_appeared(made[0].id)
 
     def _need_run(self) -> int | None:
         """The run that a command is about; None after saying that there is none."""
-        if self.view_of(self.focused_run) is None:
+        from lvmtui.screens.base import LvmScreen
+
+        # The screen knows of a move before the message about it gets here: keys typed fast mean its run.
+        screen = next((item for item in reversed(self.screen_stack) if isinstance(item, LvmScreen)), None)
+        run_id = screen.cursor_run if screen is not None else self.focused_run
+        if self.view_of(run_id) is None:
             self.tell("There is no run under the cursor; n launches one.", severity="warning")
             return None
-        return self.focused_run
+        return run_id
 
     def action_launch(self) -> None:
         """Open the launch form."""
@@ -127,6 +136,10 @@ class RequestHandling(App[int]):
         """Edit note and tags of the run under the cursor."""
         if (run_id := self._need_run()) is not None:
             self.post_message(AnnotateRequested(run_id))
+
+    def can_be_undone(self, run: Run, what: str, *names: str) -> None:
+        """The user changed how a run is kept: `run` is as it was before, `names` are the fields changed."""
+        raise NotImplementedError
 
     def run_appeared(self, run_id: int) -> None:
         """A run was launched from here."""
@@ -250,7 +263,10 @@ class RequestHandling(App[int]):
         before = Annotation(view.run.note, view.run.tags)
         after = await self.push_screen_wait(AnnotateScreen(view.run.name, before))
         if after is not None and after != before:
-            await self.call_blocking(partial(_annotate, self.store, message.run_id, after.note, after.tags))
+            call = partial(shelving.annotate, self.store, message.run_id, note=after.note, tags=after.tags)
+            run = await self.call_blocking(call)
+            if run is not None:
+                self.can_be_undone(run, f"the note on {run.name}", "note", "tags")
 
     def look_after_stopping(self) -> None:
         """Offer to kill runs that do not stop."""
@@ -276,12 +292,28 @@ def _is_stopping(view: RunView) -> bool:
     return view.state is State.STOPPING or (view.stop_requested and view.state.is_active)
 
 
-def _annotate(store: str, run_id: int, note: str, tags: str) -> None:
-    from lvmtui.store.control import Controller
-    from lvmtui.store.database import Database
+def _launch(store: str, choice: LaunchChoice) -> list[Run]:
+    if choice.seeds == 1:
+        run = launcher.launch(store, choice.phase, choice.overrides, note=choice.note, start=choice.start)
+        return [run]
+    return launcher.launch_group(
+        store,
+        [choice.phase],
+        choice.overrides,
+        seeds=choice.seeds,
+        jobs=choice.jobs,
+        note=choice.note,
+        start=choice.start,
+    )
 
-    database = Database.open(store, create=False)
-    try:
-        Controller(database).annotate(run_id, note=note, tags=tags)
-    finally:
-        database.close()
+
+def _launched(made: list[Run]) -> str:
+    """What became of runs that were launched."""
+    started = [run.name for run in made if not waits(run)]
+    waiting = [run.name for run in made if waits(run)]
+    words = [f"{', '.join(started)} launched"] if started else []
+    if len(waiting) > 1:
+        words.append(f"{waiting[0]} to #{made[-1].id} are in the queue")
+    elif waiting:
+        words.append(f"{waiting[0]} is in the queue")
+    return "; ".join(words)

@@ -7,34 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from lvmtui import launcher
+from lvmtui import launcher, waiting
 from lvmtui.errors import IllegalTransition, LvmtuiError, RecipeError, UsageError
-from lvmtui.liveness import process_alive, stalled
-from lvmtui.store import groups
+from lvmtui.liveness import process_alive
+from lvmtui.store import queue, slots
 from lvmtui.store.control import Controller
 from lvmtui.store.database import Database
 from lvmtui.store.lifecycle import Result, Status
-from lvmtui.store.reader import Reader
-from lvmtui.store.records import NewRun, Run
-
-TINY = {
-    "data": "vectors",
-    "context": "8",
-    "min_context": "0",
-    "model.name": "gru",
-    "hidden": "8",
-    "layers": "1",
-    "batch": "16",
-    "accumulation": "1",
-    "steps_per_epoch": "2",
-    "bank": "16",
-    "min_steps": "0",
-    "threads": "1",
-    "device": "cpu",
-}
+from lvmtui.store.records import NewRun
+from tests.tiny import ENDLESS, TINY, end_all, runs, states, write_vectors
 
 
 @pytest.fixture
@@ -43,31 +26,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    (tmp_path / "vectors").mkdir()
-    rng = np.random.default_rng(0)
-    vectors = np.cumsum(rng.normal(size=(40, 12, 16)), axis=1) + 3 * rng.normal(size=(40, 1, 16))
-    np.save(tmp_path / "vectors" / "vectors.npy", vectors.reshape(-1, 16).astype(np.float32))
-    np.save(tmp_path / "vectors" / "documents.npy", np.repeat(np.arange(40), 12))
+    write_vectors(tmp_path)
     yield tmp_path
-    if (tmp_path / "runs.db").exists():
-        with suppress(IllegalTransition):
-            launcher.stop_group("runs.db", 1)
-        for run in runs():
-            if process_alive(run):
-                with suppress(ProcessLookupError):
-                    os.killpg(run.pid or 0, signal.SIGKILL)
-
-
-def runs() -> list[Run]:
-    database = Database.open("runs.db", create=False, read_only=True)
-    try:
-        return sorted(Reader(database).runs(), key=lambda run: run.id)
-    finally:
-        database.close()
-
-
-def states() -> list[str]:
-    return [run.result.value if run.result else run.status.value for run in runs()]
+    end_all()
 
 
 def is_training(run_id: int) -> bool:
@@ -80,7 +41,7 @@ def is_training(run_id: int) -> bool:
 def test_runs_of_a_group_follow_one_another_even_when_one_fails(
     place: Path, wait_until: Callable[..., None]
 ) -> None:
-    made = launcher.launch_group("runs.db", ["phase-1", "phase-3"], TINY | {"epochs": "1"}, seeds=2)
+    made = launcher.launch_group("runs.db", ["phase-1", "phase-3"], TINY, seeds=2)
     assert [(run.phase, run.seed) for run in made] == [
         ("phase-1", 0),
         ("phase-3", 0),
@@ -124,8 +85,7 @@ def test_no_more_run_at_once_than_were_asked_for(place: Path, wait_until: Callab
 def test_a_stopped_or_killed_run_makes_room_for_the_next_and_a_waiting_one_can_be_taken_out(
     place: Path, wait_until: Callable[..., None]
 ) -> None:
-    endless = TINY | {"epochs": "100000", "patience": "10000"}
-    launcher.launch_group("runs.db", ["phase-1"], endless, seeds=6)
+    launcher.launch_group("runs.db", ["phase-1"], ENDLESS, seeds=6)
     wait_until(lambda: is_training(1), "the first epoch of the first")
     assert launcher.stop("runs.db", 2).result is Result.STOPPED
     launcher.stop("runs.db", 1)
@@ -136,12 +96,11 @@ def test_a_stopped_or_killed_run_makes_room_for_the_next_and_a_waiting_one_can_b
     pid = runs()[3].pid or 0
     os.killpg(pid, signal.SIGKILL)  # nobody is left that could start the next
     wait_until(lambda: process_alive(runs()[3]) is False, "the process to be gone")
-    stuck = stalled(runs(), time.time())
-    assert stuck is not None
-    assert stuck.id == 5
-    launcher.resume("runs.db", 5)
+    assert [run.id for run in waiting.stalled(runs(), time.time())] == [5]
+    assert [run.id for run in launcher.fill_slots("runs.db")] == [5]
     wait_until(lambda: is_training(5), "the first epoch of the fifth", seconds=60)
-    assert stalled(runs(), time.time()) is None
+    assert states()[3:] == ["lost", "running", "queued"]
+    assert waiting.stalled(runs(), time.time()) == []
     assert [run.id for run in launcher.stop_group("runs.db", 1)] == [6, 5]
     wait_until(lambda: states()[4:] == ["stopped", "stopped"], "the end of the group")
     with pytest.raises(IllegalTransition, match="nothing of group:phase-1@1 runs or waits"):
@@ -150,8 +109,7 @@ def test_a_stopped_or_killed_run_makes_room_for_the_next_and_a_waiting_one_can_b
 
 @pytest.mark.slow
 def test_a_signal_from_outside_ends_the_whole_row(place: Path, wait_until: Callable[..., None]) -> None:
-    endless = TINY | {"epochs": "100000", "patience": "10000"}
-    made = launcher.launch_group("runs.db", ["phase-1"], endless, seeds=2)
+    made = launcher.launch_group("runs.db", ["phase-1"], ENDLESS, seeds=2)
     wait_until(lambda: is_training(1), "the first epoch")
     os.kill(made[0].pid or 0, signal.SIGTERM)  # as a machine that goes down does it
     wait_until(lambda: process_alive(runs()[0]) is False, "the process to end")
@@ -174,26 +132,16 @@ def test_nothing_is_made_when_anything_is_bad(place: Path) -> None:
     assert not (place / "runs.db").exists()
 
 
-def test_one_process_at_a_time_takes_a_run(place: Path) -> None:
+def test_a_group_is_a_tag_that_says_how_many_may_be_at_work(place: Path) -> None:
     database = Database.open("runs.db")
     new = NewRun("p", "{}", "", 0, "gru", 8, "hit5", "demo", 1, 1, tags="mine")
     made = Controller(database).create_group([new] * 3, "a, b")
     assert [run.tags for run in made] == ["mine, group:a b@1"] * 3
-    claim = {"pid": 1, "process_started": 2.0, "host": "h"}
-    assert groups.take_next(database, 1, **claim) is None  # it has not ended
-    Controller(database).request_stop(1)
-    second = groups.take_next(database, 1, **claim)
-    assert second is not None
-    assert (second.id, second.status, second.pid) == (2, Status.QUEUED, 1)
-    third = groups.take_next(database, 1, **claim)
-    assert third is not None
-    assert third.id == 3
-    assert groups.take_next(database, 1, **claim) is None
-    Controller(database).spawned(3, pid=7, process_started=1.0, host="h")
-    assert Reader(database).run(3).pid == 1  # whoever claimed it first
-    alone = Controller(database).create_run(new)
-    Controller(database).request_stop(alone.id)
-    assert groups.take_next(database, alone.id, **claim) is None
+    assert [run.group and slots.jobs_of(run.group) for run in made] == [1, 1, 1]
+    two = Controller(database).create_group([new] * 3, "b", jobs=2)
+    assert {run.group for run in two} == {"group:b@4x2"}
+    assert slots.jobs_of("group:b@4x2") == 2
+    assert [run.id for run in queue.members(database, "group:b@4x2")] == [4, 5, 6]
     database.close()
 
 

@@ -18,7 +18,7 @@ from engine.bench.timing import BLOCKS, Series, Times
 from engine.data.locate import resolve_data
 from engine.data.progress import Progress, silent
 from engine.data.vectors import VectorSet
-from engine.device import DeviceSampler, choose_device, device_name
+from engine.device import choose_device, device_name
 from engine.evaluate import Judge
 from engine.evaluating import compare_with_stored
 from engine.infer import Pool, Predictor, load
@@ -30,6 +30,7 @@ from lvmtui import stats
 from lvmtui.errors import UsageError
 from lvmtui.latencies import ENCODE, REFERENCE, STREAM
 from lvmtui.recipe import Recipe, from_json
+from lvmtui.sensors import DeviceSampler
 from lvmtui.store.database import Database
 from lvmtui.store.reader import Reader
 from lvmtui.store.records import Checkpoint, Latency, Run

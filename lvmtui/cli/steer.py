@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -19,6 +20,7 @@ from lvmtui.cli.session import (
     names,
     note,
     on_terminal,
+    reading,
     session_of,
     take_snapshot,
     view_of,
@@ -113,16 +115,36 @@ def launch(
         int, typer.Option("--seeds", "-s", min=1, help="Runs of each phase, from the recipe's seed on.")
     ] = 1,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Of several runs, how many at once.")] = 1,
+    queue: Annotated[
+        bool, typer.Option("--queue", "-q", help="Wait until the device is free, one run at a time.")
+    ] = False,
+    priority: Annotated[
+        int, typer.Option("--priority", metavar="N", help="In the queue, higher goes first.")
+    ] = 0,
+    hold: Annotated[
+        bool, typer.Option("--hold", help="Into the queue, until `lvmtui queue release`.")
+    ] = False,
+    after: Annotated[
+        str | None,
+        typer.Option("--after", metavar="RUN", help="Into the queue, until that run has completed."),
+    ] = None,
+    device: Annotated[
+        str, typer.Option("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps; else as the recipe says.")
+    ] = "",
+    host: Annotated[
+        str | None,
+        typer.Option("--host", metavar="NAME", help="Who may take it from the queue; any: all. Else this."),
+    ] = None,
     wait: WaitOption = False,
     text: Annotated[str, typer.Option("--note", metavar="TEXT", help="Anything worth remembering.")] = "",
     as_json: JsonOption = False,
     store: StoreOption = None,
 ) -> None:
-    """Start a run of a phase in the background, or several runs as one group.
+    """Start a run of a phase in the background, or several runs as one group, at once or from the queue.
 
     The runs of a group share a tag. They run one after another, or --jobs at once: each that ends, however
     it ended, starts the next, whether or not a dashboard is open. If anything is wrong with one of them, none
-    is made.
+    is made. What is queued starts when its device is free; `lvmtui queue` says what it waits for.
 
     Exit code with --wait: 0 when every run completed or stopped early, 1 when one failed, was lost or
     stopped.
@@ -132,26 +154,40 @@ def launch(
     from lvmtui import launcher
     from lvmtui.recipe import expand
 
+    start = launcher.Start(
+        # Whose place in the queue matters, or who is to take it from there, means the queue.
+        queue=queue or priority != 0 or host is not None,
+        priority=priority,
+        held=hold,
+        after=None if after is None else find_run(session, after).id,
+        device=device,
+        host="" if host == "any" else host,
+    )
     if seeds == 1 and sum(len(expand(phase)) for phase in phases) == 1:
-        run = launcher.launch(session.store, phases[0], overrides or [], note=text)
+        run = launcher.launch(session.store, phases[0], overrides or [], note=text, start=start)
         _started(session, run, wait=wait, as_json=as_json)
-    made = launcher.launch_group(session.store, phases, overrides or [], seeds=seeds, jobs=jobs, note=text)
+    made = launcher.launch_group(
+        session.store, phases, overrides or [], seeds=seeds, jobs=jobs, note=text, start=start
+    )
     _started_group(session, made, wait=wait, as_json=as_json)
 
 
 def resume(
     context: typer.Context,
     run: RunArgument,
+    queue: Annotated[
+        bool, typer.Option("--queue", "-q", help="Wait until the device is free, one run at a time.")
+    ] = False,
     wait: WaitOption = False,
     as_json: JsonOption = False,
     store: StoreOption = None,
 ) -> None:
-    """Go on with a stopped, failed or lost run from its last checkpoint."""
+    """Go on with a stopped, failed or lost run from its last checkpoint; or start one that waits, at once."""
     session = session_of(context, store)
     session.changes("resume")
     from lvmtui import launcher
 
-    resumed = launcher.resume(session.store, find_run(session, run).id)
+    resumed = launcher.resume(session.store, find_run(session, run).id, wait=queue)
     _started(session, resumed, wait=wait, as_json=as_json)
 
 
@@ -160,6 +196,7 @@ def _started(session: Session, run: Run, *, wait: bool, as_json: bool) -> NoRetu
 
     if not as_json:
         _say_started(run)
+    _say_shared(session, [run])
     code = wait_for(session, run.id, note if as_json else line) if wait else 0
     if as_json:
         _write_runs(session, [run], single=True)
@@ -175,8 +212,10 @@ def _started_group(session: Session, made: list[Run], *, wait: bool, as_json: bo
             _say_started(run)
         queued = [f"#{run.id}" for run in made if run.pid is None]
         if queued:
-            line(f"{names(queued)} wait: each run that ends starts the next")
+            waits = "wait" if len(queued) > 1 else "waits"
+            line(f"{names(queued)} {waits}: each run that ends starts the next")
         line(f"{made[0].group}; `lvmtui stop --group {made[0].id}` ends all of it")
+    _say_shared(session, made)
     code = wait_for_all(session, made, note if as_json else line) if wait else 0
     if as_json:
         _write_runs(session, made)
@@ -191,12 +230,25 @@ def _write_runs(session: Session, made: list[Run], *, single: bool = False) -> N
     write(to_json(records[0] if single else records))
 
 
+def _say_shared(session: Session, made: list[Run]) -> None:
+    """Say which device of those that were started is in use by others."""
+    from lvmtui.waiting import sharing
+
+    new = {run.id for run in made}
+    with reading(session) as reader:
+        others = [run for run in reader.runs() if run.id not in new]
+    if found := sharing(made[0], others, time.time()):
+        used = f"{names([other.name for other in found])} {'uses' if len(found) == 1 else 'use'}"
+        note(f"{used} {made[0].device} as well; with --queue it would have waited.")
+
+
 def _say_started(run: Run) -> None:
     size = _size(run)
-    line(
-        f"{run.name} started in the background (pid {run.pid}){f', {size}' if size else ''}; "
-        f"`lvmtui stop {run.id}` ends it"
-    )
+    about = f", {size}" if size else ""
+    if run.pid is None:
+        line(f"{run.name} is in the queue{about}; `lvmtui queue` says what it waits for")
+    else:
+        line(f"{run.name} started in the background (pid {run.pid}){about}; `lvmtui stop {run.id}` ends it")
 
 
 def _size(run: Run) -> str:

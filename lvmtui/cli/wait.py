@@ -1,4 +1,5 @@
-"""Waits for a run and prints a line an epoch. Waiting never touches the run."""
+"""Waits for a run and prints a line an epoch. Waiting never touches a run that is at work; where nothing else
+would start one that waits, it is started."""
 
 from __future__ import annotations
 
@@ -20,18 +21,23 @@ from lvmtui.format import (
     small,
     speed,
 )
-from lvmtui.launcher import run_folder
-from lvmtui.liveness import lost_reason, process_alive, stalled, stalled_words
+from lvmtui.launcher import fill_slots, run_folder
+from lvmtui.liveness import lost_reason, process_alive
 from lvmtui.logtail import LogTail
 from lvmtui.reading import LOG_NAME
 from lvmtui.remaining import remaining_of
 from lvmtui.store.lifecycle import Result, Status
+from lvmtui.store.slots import waits
+from lvmtui.waiting import stalled, waiting_reason
 
 if TYPE_CHECKING:
     from lvmtui.store.reader import Reader
     from lvmtui.store.records import Evaluation, Run
 
 POLL_SECONDS = 0.2
+
+QUEUE_SECONDS = 2.0
+"""Time between two looks at what a queued run waits for."""
 
 INTERRUPTED = 130
 """Exit code after ctrl+c, as shells have it."""
@@ -70,15 +76,10 @@ def wait_for_all(session: Session, made: Sequence[Run], tell: Callable[[str], No
     """Print what the runs of a group do, one after another, until all have ended.
 
     Returns:
-        As `wait_for`, the worst of all; 1 as well where nothing is left that would start those that wait.
+        As `wait_for`, the worst of all.
     """
     worst = 0
     for run in made:
-        with reading(session) as reader:
-            now = [reader.run(one.id) for one in made]
-        if stuck := stalled(now, time.time()):
-            note(stalled_words(stuck))
-            return 1
         code = wait_for(session, run.id, tell)
         if code == INTERRUPTED:
             return code
@@ -97,6 +98,8 @@ class _Watch:
         self._event = max((event.id for event in reader.events(run_id=run.id)), default=0)
         self._evaluation = max((item.id for item in reader.evaluations(run.id)), default=0)
         self._silent = False
+        self._reason = ""
+        self._next_look = 0.0
         self._log = run_folder(reader.database, run) / LOG_NAME
         self._log_position = self._log.stat().st_size if self._log.exists() else 0
         self._told: set[str] = set()
@@ -110,12 +113,26 @@ class _Watch:
             if seen is None or seen != version:
                 version = seen
                 self._news(run)
+            if waits(run) and time.monotonic() >= self._next_look:
+                self._look_at_queue(run)
             if run.status in {Status.QUEUED, Status.STARTING}:
                 self._preparations(run)
             code = self._end(run)
             if code is not None:
                 return code
             time.sleep(POLL_SECONDS)
+
+    def _look_at_queue(self, run: Run) -> None:
+        """Say why the run waits, and start what nothing else would start."""
+        self._next_look = time.monotonic() + QUEUE_SECONDS
+        runs, now = self._reader.runs(), time.time()
+        if stalled(runs, now):
+            fill_slots(self._reader.database.location.url)
+            return
+        reason = waiting_reason(run, runs, now)
+        if reason != self._reason:
+            self._reason = reason
+            note(f"{run.name}: {reason}")
 
     def _preparations(self, run: Run) -> None:
         """Print what the log says while data and baselines are made ready, which can take a while."""

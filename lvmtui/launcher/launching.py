@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
-import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lvmtui.errors import LaunchError, UsageError
-from lvmtui.launcher.places import open_store, run_folder
-from lvmtui.launcher.processes import collect, start_engine
-from lvmtui.liveness import process_start_time
-from lvmtui.reading import LOG_NAME
+from lvmtui import this_host
+from lvmtui.errors import UsageError
+from lvmtui.launcher.filling import fill, start_claimed
+from lvmtui.launcher.places import open_store
 from lvmtui.requirements import DEMO, check_recipe, require_train
 from lvmtui.store.records import NewRun, Run
 
@@ -24,6 +24,34 @@ if TYPE_CHECKING:
 MOST_RUNS = 200
 """Runs that one command launches at most: more is a slip of the hand."""
 
+_DEVICE = re.compile(r"cpu|mps|cuda(:[0-9]{1,3})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """When and where a run is to start."""
+
+    queue: bool = False
+    """It waits its turn; else it starts at once, whatever is in use."""
+    priority: int = 0
+    """Higher goes first."""
+    held: bool = False
+    """It waits until it is let go."""
+    after: int | None = None
+    """Id of a run that has to end well before."""
+    device: str = ""
+    """`cpu`, `cuda`, `cuda:1`, `mps`; empty: as the recipe says."""
+    host: str | None = None
+    """Host that may take it up from the queue; empty: any that sees the store; None: this one."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it goes into the queue."""
+        return self.queue or self.held or self.after is not None
+
+
+NOW = Start()
+
 
 def launch(
     store_target: str | os.PathLike[str],
@@ -31,27 +59,40 @@ def launch(
     overrides: Sequence[str] | Mapping[str, str] = (),
     *,
     note: str = "",
+    start: Start = NOW,
 ) -> Run:
-    """Make a run of a phase and start its process, detached from this one.
+    """Make a run of a phase and start its process, detached from this one; or put it into the queue.
 
     Args:
         store_target: path or URL; the store is made when there is none.
         phase: name of a recipe, or path of a `.toml` file.
         overrides: `key=value` texts, or field name -> value text.
         note: anything worth remembering about the run.
+        start: when and where.
+
+    Returns:
+        The run; without a process where it waits.
 
     Raises:
         RecipeError: unknown phase, wrong field or value.
+        UsageError: a device that there cannot be.
+        RunNotFound: it is to wait for a run that is not there.
         MissingDependency: the extra `train` is not installed.
         DataError: the vector set is not there, or the recipe does not fit it.
         StoreError: the store cannot be written.
         LaunchError: the process could not be started; the run is recorded as failed.
     """
-    new = _checked(phase, overrides, note=note)
+    new = _checked(phase, overrides, note=note, start=start)
     with open_store(store_target, create=True) as database:
         from lvmtui.store.control import Controller
+        from lvmtui.store.reader import Reader
 
-        return start_run(database, Controller(database).create_run(new))
+        _check_awaited(database, start)
+        if start.waits:
+            run = Controller(database).create_run(new)
+            fill(database)
+            return Reader(database).run(run.id)
+        return start_claimed(database, Controller(database).create_run(new, this_host.worker()))
 
 
 def launch_group(
@@ -62,27 +103,29 @@ def launch_group(
     seeds: int = 1,
     jobs: int = 1,
     note: str = "",
+    start: Start = NOW,
 ) -> list[Run]:
-    """Make several runs as one group, and start the first of them.
+    """Make several runs as one group, and start the first of them, or put all into the queue.
 
-    The others wait in the queue; each run that ends takes up the next (see `lvmtui.store.groups`), unless its
-    process is killed from outside: `resume` of a waiting run goes on then. No dashboard has to be open.
+    The others wait in the queue; each run that ends takes up the next (see `lvmtui.store.queue`). No
+    dashboard has to be open.
 
     Args:
         store_target: path or URL; the store is made when there is none.
         phases: names of recipes, ranges of them (`phase-1..phase-3`), or paths of `.toml` files.
         overrides: as for `launch`; for all of them.
         seeds: runs of each, from the recipe's own seed on.
-        jobs: how many run at once.
+        jobs: how many run at once; they may share a device.
         note: anything worth remembering about the runs.
+        start: when and where.
 
     Returns:
         The runs, in the order in which they are taken up: seed by seed, so that an early end leaves each
         phase with equally many.
 
     Raises:
-        UsageError: no runs, or far too many.
-        RecipeError, MissingDependency, DataError: as for `launch`; if one is bad, none is made.
+        UsageError: no runs, or far too many; a device that there cannot be.
+        RecipeError, RunNotFound, MissingDependency, DataError: as for `launch`; if one is bad, none is made.
         StoreError: the store cannot be written.
         LaunchError: a process could not be started.
     """
@@ -93,19 +136,38 @@ def launch_group(
         raise UsageError("there is nothing to launch", "Give at least one phase, one seed and one job.")
     if len(names) * seeds > MOST_RUNS:
         raise UsageError(f"that would be {len(names) * seeds} runs", f"At most {MOST_RUNS} at once.")
-    news = [_checked(name, overrides, note=note, later=k) for k in range(seeds) for name in names]
+    news = [
+        _checked(name, overrides, note=note, start=start, later=k) for k in range(seeds) for name in names
+    ]
     with open_store(store_target, create=True) as database:
         from lvmtui.store.control import Controller
         from lvmtui.store.reader import Reader
 
-        made = Controller(database).create_group(news, "+".join(phases)[:60])
-        for run in made[:jobs]:
-            start_run(database, run)
+        _check_awaited(database, start)
+        worker = None if start.waits else this_host.worker()
+        made = Controller(database).create_group(news, "+".join(phases)[:60], jobs=jobs, worker=worker)
+        if start.waits:
+            fill(database)
+        for run in made:
+            if run.pid is not None:
+                start_claimed(database, run)
         return [Reader(database).run(run.id) for run in made]
 
 
+def _check_awaited(database: Database, start: Start) -> None:
+    from lvmtui.store.reader import Reader
+
+    if start.after is not None:
+        Reader(database).run(start.after)
+
+
 def _checked(
-    phase: str, overrides: Sequence[str] | Mapping[str, str], *, note: str, later: int = 0
+    phase: str,
+    overrides: Sequence[str] | Mapping[str, str],
+    *,
+    note: str,
+    start: Start,
+    later: int = 0,
 ) -> NewRun:
     """A run to be, with nothing wrong that can be seen from here.
 
@@ -114,6 +176,8 @@ def _checked(
     """
     from lvmtui import recipe as recipes
 
+    if start.device and not _DEVICE.fullmatch(start.device):
+        raise UsageError(f"there is no device {start.device!r}", "Known: cpu, cuda, cuda:0, cuda:1, …, mps.")
     if isinstance(overrides, Mapping):
         overrides = [f"{key}={value}" for key, value in overrides.items()]
     changed = recipes.parse_overrides(overrides)
@@ -138,6 +202,11 @@ def _checked(
         targets=recipe.target_scores(),
         overrides=changed,
         note=note,
+        device_wanted=start.device or recipe.train.device.replace("auto", ""),
+        host_wanted=socket.gethostname() if start.host is None else start.host,
+        priority=start.priority,
+        held=start.held,
+        after=start.after,
     )
 
 
@@ -147,36 +216,3 @@ def _with_absolute_data(recipe: Recipe) -> Recipe:
         return recipe
     path = str(Path(recipe.data.path).expanduser().resolve())
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"path": path})})
-
-
-def start_run(database: Database, run: Run, *, after: int | None = None) -> Run:
-    """Start the process of a queued run and record it.
-
-    Args:
-        after: the run of its group that has ended; where another process was quicker to take this one up,
-            the process goes on to the next.
-
-    Raises:
-        LaunchError: the process could not be started; the run is recorded as failed.
-    """
-    from lvmtui.store.control import Controller
-    from lvmtui.store.reader import Reader
-
-    controller = Controller(database)
-    log = run_folder(database, run) / LOG_NAME
-    words = [str(run.id), "--store", database.location.url]
-    if after is not None:
-        words += ["--after", str(after)]
-    try:
-        process = start_engine(words, log)
-    except OSError as error:
-        message = f"{run.name} could not be started: {error.strerror or error} ({error.filename or log})"
-        controller.spawn_failed(run.id, message)
-        raise LaunchError(
-            message, f"Check the free disk space and the permissions of {log.parent}."
-        ) from error
-    # Asked for before anybody collects the child: until then its entry stays, even if it has died already.
-    started = process_start_time(process.pid) or time.time()
-    controller.spawned(run.id, pid=process.pid, process_started=started, host=socket.gethostname())
-    collect(process)
-    return Reader(database).run(run.id)

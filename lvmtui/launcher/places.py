@@ -13,6 +13,7 @@ from lvmtui.store.records import Run
 
 if TYPE_CHECKING:
     from lvmtui.store.database import Database
+    from lvmtui.store.location import Source
 
 
 @contextmanager
@@ -29,13 +30,13 @@ def open_store(
         database.close()
 
 
-def run_folder(database: Database, run: Run) -> Path:
+def run_folder(store: Source, run: Run) -> Path:
     """Where a run's files are.
 
     Raises:
         LaunchError: the store names a folder outside its own; somebody else may have written it.
     """
-    root = database.location.root.resolve()
+    root = store.location.root.resolve()
     folder = (root / run.folder).resolve()
     if folder == root or not folder.is_relative_to(root):
         raise LaunchError(

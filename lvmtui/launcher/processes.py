@@ -8,8 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lvmtui.errors import LaunchError
@@ -90,6 +90,46 @@ def run_python(code: str, *, seconds: float) -> tuple[int, str]:
     except subprocess.TimeoutExpired:
         return 124, f"no answer within {seconds:.0f} s"
     return done.returncode, done.stdout
+
+
+def run_hook(
+    argv: Sequence[str], *, stdin: bytes, environment: Mapping[str, str], seconds: float
+) -> tuple[int, str]:
+    """Run a command of the user's, as it is given: there is no shell.
+
+    Args:
+        argv: program and arguments.
+        stdin: what it can read; it need not.
+        environment: added to this process's own.
+        seconds: what still runs of it after that long is killed.
+
+    Returns:
+        Exit code and what it said on standard error; code 124 when it took longer than `seconds`.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    process = subprocess.Popen(
+        list(argv),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **environment},
+        start_new_session=True,
+    )
+    try:
+        _, said = process.communicate(stdin, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        # What it started may have left its group and hold the pipes: nothing more is read of them.
+        for pipe in (process.stdin, process.stderr):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+        return 124, f"not done within {seconds:.0f} s"
+    return process.returncode, said.decode(errors="replace")
 
 
 @contextmanager

@@ -8,8 +8,9 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
+from lvmtui import this_host
 from lvmtui.errors import IllegalTransition, LaunchError
-from lvmtui.launcher.launching import start_run
+from lvmtui.launcher.filling import fill_if_possible, start_claimed
 from lvmtui.launcher.places import alone, open_store
 from lvmtui.launcher.processes import kill_group, send_signal
 from lvmtui.liveness import lost_reason, process_alive
@@ -25,10 +26,16 @@ REMOTE_SILENCE = 60.0
 looked at."""
 
 
-def resume(store_target: str | os.PathLike[str], run_id: int) -> Run:
+def resume(store_target: str | os.PathLike[str], run_id: int, *, wait: bool = False) -> Run:
     """Start a stopped, failed or lost run again; it goes on from its last checkpoint.
 
-    A run whose process is gone is first recorded as lost. A queued run that nobody has started is started.
+    A run whose process is gone is first recorded as lost. One that waits in the queue is started as well,
+    whatever it waits for.
+
+    Args:
+        store_target: path or URL of the store.
+        run_id: the run.
+        wait: put it into the queue; else it starts at once, whatever is in use.
 
     Raises:
         RunNotFound: there is no such run.
@@ -37,6 +44,7 @@ def resume(store_target: str | os.PathLike[str], run_id: int) -> Run:
         RecipeError, MissingDependency, DataError: as for `launch`.
     """
     from lvmtui import recipe as recipes
+    from lvmtui.store import queue
     from lvmtui.store.control import Controller
     from lvmtui.store.reader import Reader
 
@@ -45,11 +53,17 @@ def resume(store_target: str | os.PathLike[str], run_id: int) -> Run:
         check_recipe(recipes.from_json(run.recipe))
         require_train()
         if run.status is Status.QUEUED and run.pid is None:
-            return start_run(database, run)
+            if wait:
+                return run
+            return start_claimed(database, queue.claim_this(database, run_id, this_host.worker()))
         controller = Controller(database)
         if run.status is not Status.DONE:
             controller.mark_lost(run, proven_loss(run))
-        return start_run(database, controller.requeue(run_id))
+        if not wait:
+            return start_claimed(database, controller.requeue(run_id, this_host.worker()))
+        controller.requeue(run_id)
+        fill_if_possible(database)
+        return Reader(database).run(run_id)
 
 
 def stop(store_target: str | os.PathLike[str], run_id: int) -> Run:
@@ -74,6 +88,7 @@ def stop(store_target: str | os.PathLike[str], run_id: int) -> Run:
         if reason and process_alive(run) is False:
             controller.mark_lost(run, reason)
             if reader.run(run_id).result is Result.LOST:  # it may just have ended by itself
+                fill_if_possible(database)
                 raise IllegalTransition(
                     f"{run.name} does not run any more: {reason}",
                     f"It is recorded as lost; `lvmtui resume {run_id}` goes on from its last checkpoint.",
@@ -95,7 +110,7 @@ def stop_group(store_target: str | os.PathLike[str], run_id: int) -> list[Run]:
         RunNotFound: there is no such run.
         IllegalTransition: it was launched alone, or nothing of its group runs or waits any more.
     """
-    from lvmtui.store import groups
+    from lvmtui.store import queue
     from lvmtui.store.lifecycle import can_stop
     from lvmtui.store.reader import Reader
 
@@ -103,7 +118,7 @@ def stop_group(store_target: str | os.PathLike[str], run_id: int) -> list[Run]:
         run = Reader(database).run(run_id)
         if run.group is None:
             raise IllegalTransition(f"{run.name} was launched alone", f"`lvmtui stop {run_id}` stops it.")
-        found = [one for one in groups.members(database, run.group) if can_stop(one.status)]
+        found = [one for one in queue.members(database, run.group) if can_stop(one.status)]
     # The queue first: what ends would take up the next.
     found.sort(key=lambda one: (one.pid is not None, one.id))
     asked = []
@@ -120,8 +135,8 @@ def stop_group(store_target: str | os.PathLike[str], run_id: int) -> list[Run]:
 
 
 def kill(store_target: str | os.PathLike[str], run_id: int) -> Run:
-    """Kill a run's process and all it started, at once; what came after the last checkpoint is lost. The next
-    run of its group is started: the killed process cannot take it up.
+    """Kill a run's process and all it started, at once; what came after the last checkpoint is lost. What
+    waits for its slot is started: the killed process cannot take it up.
 
     Only on the host it runs on, and only the very process that was recorded.
 
@@ -130,38 +145,40 @@ def kill(store_target: str | os.PathLike[str], run_id: int) -> Run:
         IllegalTransition: it is over, or has no process yet.
         LaunchError: it runs on another host, or will not die.
     """
-    from lvmtui.store.control import Controller, describe, requester
     from lvmtui.store.reader import Reader
 
-    with open_store(store_target) as database, alone(database, run_id):
-        reader, controller = Reader(database), Controller(database)
-        run = reader.run(run_id)
-        if run.status is Status.DONE or run.pid is None:
-            raise IllegalTransition(
-                f"{run.name} has no process to kill: it is {describe(run)}",
-                f"`lvmtui stop {run_id}` takes it out of the queue." if run.status is Status.QUEUED else "",
-            )
-        alive = process_alive(run)
-        if alive is None:
-            raise LaunchError(
-                f"{run.name} runs on {run.host}, not on {socket.gethostname()}",
-                f"Use `lvmtui stop {run_id}`, or kill process {run.pid} on {run.host}.",
-            )
-        reason = lost_reason(run, time.time()) or f"process {run.pid} is gone"
-        if alive:
-            kill_group(run)
-            reason = f"killed by {requester()}"
-        if controller.mark_lost(run, reason):
-            start_next(database, run_id)
-        return reader.run(run_id)
+    with open_store(store_target) as database:
+        with alone(database, run_id):
+            _kill(database, run_id)
+        fill_if_possible(database)
+        return Reader(database).run(run_id)
 
 
-def start_next(database: Database, run_id: int) -> Run | None:
-    """Start the next run of a group in the place of one whose process is gone; None where none waits."""
-    from lvmtui.store import groups
+def _kill(database: Database, run_id: int) -> None:
+    from lvmtui.store.control import Controller, describe, requester
+    from lvmtui.store.queue import is_being_started
+    from lvmtui.store.reader import Reader
 
-    following = groups.waiting(database, run_id)
-    return start_run(database, following, after=run_id) if following is not None else None
+    reader, controller = Reader(database), Controller(database)
+    run = reader.run(run_id)
+    if is_being_started(run):
+        raise IllegalTransition(f"{run.name} is just being started", "Try again in a moment.")
+    if run.status is Status.DONE or run.pid is None:
+        raise IllegalTransition(
+            f"{run.name} has no process to kill: it is {describe(run)}",
+            f"`lvmtui stop {run_id}` takes it out of the queue." if run.status is Status.QUEUED else "",
+        )
+    alive = process_alive(run)
+    if alive is None:
+        raise LaunchError(
+            f"{run.name} runs on {run.host}, not on {socket.gethostname()}",
+            f"Use `lvmtui stop {run_id}`, or kill process {run.pid} on {run.host}.",
+        )
+    reason = lost_reason(run, time.time()) or f"process {run.pid} is gone"
+    if alive:
+        kill_group(run)
+        reason = f"killed by {requester()}"
+    controller.mark_lost(run, reason)
 
 
 def proven_loss(run: Run) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ from textual.widgets.option_list import Option
 
 from lvmtui.errors import LvmtuiError
 from lvmtui.format import plain
+from lvmtui.launcher import NOW, Start
+from lvmtui.widgets.start_line import Plan, StartLine
 
 if TYPE_CHECKING:
     from lvmtui.phases import Phase
@@ -36,6 +39,10 @@ class LaunchChoice:
     overrides: Mapping[str, str] = field(default_factory=dict)
     """Dotted field name -> value text, of the changed fields only."""
     note: str = ""
+    start: Start = NOW
+    seeds: int = 1
+    jobs: int = 1
+    """Of several seeds, how many at once."""
 
 
 class Field(Horizontal):
@@ -103,9 +110,11 @@ class LaunchScreen(ModalScreen[LaunchChoice | None]):
     """Everything before a run is started. Closes with what to launch, or None."""
 
     CSS_PATH = "launch.tcss"
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]
     BINDINGS = [
         Binding("escape", "cancel", "cancel"),
         Binding("ctrl+enter,ctrl+l", "start", "launch", priority=True),
+        Binding("ctrl+o", "queue", "now or queue", priority=True),
     ]
 
     def __init__(self, snapshot: Snapshot | None, phase: str | None = None) -> None:
@@ -137,8 +146,9 @@ class LaunchScreen(ModalScreen[LaunchChoice | None]):
         except LvmtuiError as error:
             trouble = str(error)
         with Vertical(id="form") as form:
-            form.border_title = "Launch a run here, now"
-            form.border_subtitle = "enter launch · tab next · esc cancel"
+            form.border_title = "Launch a run"
+            form.border_subtitle = "enter launch · ^o now/queue · tab next · esc cancel"
+            yield StartLine(id="start-line")
             with Horizontal(id="columns"):
                 names = [Option(_name(phase)) for phase in self._phases]
                 yield OptionList(*names, id="phases", markup=False, compact=True)
@@ -178,11 +188,20 @@ class LaunchScreen(ModalScreen[LaunchChoice | None]):
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Say all about the field that is typed in: beside it there may be no room."""
-        place = next((node for node in event.widget.ancestors if isinstance(node, Field)), None)
-        words = f"{place.dotted}: {place.about}" if place else ""
+        words = ""
+        for node in event.widget.ancestors:
+            if isinstance(node, Field):
+                words = f"{node.dotted}: {node.about}"
+            elif isinstance(node, StartLine):
+                words = node.help_of(event.widget.id or "")
         self.query_one("#field-help", Static).update(Content(words), layout=False)
 
-    @on(Input.Changed)
+    @on(StartLine.Changed)
+    def check_start(self) -> None:
+        """Say at once what comes of another start."""
+        self._judge()
+
+    @on(Input.Changed, ".field Input")
     def check_field(self, event: Input.Changed) -> None:
         """Say at once whether the typed value is allowed."""
         place = event.input.query_ancestor(Field)
@@ -200,6 +219,21 @@ class LaunchScreen(ModalScreen[LaunchChoice | None]):
     def _overrides(self, phase: Phase) -> dict[str, str]:
         return phase.changed({place.dotted: place.value for place in self._fields})
 
+    def _plan(self) -> Plan:
+        runs = [view.run for view in self._snapshot.runs] if self._snapshot else []
+        return self.query_one(StartLine).plan(runs)
+
+    def _outlook(self, recipe: Recipe, plan: Plan) -> str:
+        """What becomes of it when it is launched."""
+        from lvmtui.waiting import outlook
+
+        runs = [view.run for view in self._snapshot.runs] if self._snapshot else []
+        words = outlook(plan.start, recipe.train.device, runs, time.time())
+        if plan.seeds > 1:
+            pace = "one after another" if plan.jobs == 1 else f"{min(plan.jobs, plan.seeds)} at once"
+            words = f"{plan.seeds} runs, {pace}; the first {words}"
+        return words
+
     def _judge(self) -> None:
         """Show what it takes and whether it can be started."""
         from lvmtui.phases import last_run, obstacle, what_it_takes
@@ -208,25 +242,25 @@ class LaunchScreen(ModalScreen[LaunchChoice | None]):
         if phase is None:
             return
         overrides = self._overrides(phase) if phase.recipe else {}
-        problem, takes = phase.trouble, []
+        problem, takes, plan, outlook = phase.trouble, [], self._plan(), ""
         try:
             recipe = phase.build(overrides)
             self._leave_out(recipe)
             takes = what_it_takes(recipe, last_run(self._snapshot, phase.name))
             if error := obstacle(recipe):
                 problem, takes = error.message, [takes[0], error.hint]
+            problem = problem or plan.error
+            outlook = self._outlook(recipe, plan)
         except LvmtuiError as error:
             problem = "; ".join(self._trouble) + " is not allowed" if self._trouble else str(error)
         # The heights are fixed: laying out so many fields again at every key would be felt.
+        if overrides and takes:
+            words = ", ".join(f"{name} = {text or 'none'}" for name, text in overrides.items())
+            takes.append(f"changed: {plain(words)}")
         self.query_one("#takes", Static).update(Content("\n".join(takes)), layout=False)
         verdict = self.query_one("#verdict", Static)
         verdict.set_class(bool(problem), "-wrong")
-        if problem:
-            verdict.update(Content(f"✖ {problem}"), layout=False)
-        else:
-            words = ", ".join(f"{name} = {text or 'none'}" for name, text in overrides.items())
-            said = f"changed: {plain(words)}" if words else "as the recipe says"
-            verdict.update(Content(said), layout=False)
+        verdict.update(Content(f"✖ {problem}" if problem else plain(outlook)), layout=False)
         self.query_one("#start", Button).disabled = bool(problem)
 
     def _leave_out(self, recipe: Recipe) -> None:
@@ -247,7 +281,13 @@ class LaunchScreen(ModalScreen[LaunchChoice | None]):
         if phase is None or self.query_one("#start", Button).disabled:
             self.app.bell()
             return
-        self.dismiss(LaunchChoice(phase.name, self._overrides(phase)))
+        plan = self._plan()
+        overrides = self._overrides(phase)
+        self.dismiss(LaunchChoice(phase.name, overrides, start=plan.start, seeds=plan.seeds, jobs=plan.jobs))
+
+    def action_queue(self) -> None:
+        """Launch into the queue, or now."""
+        self.query_one(StartLine).toggle()
 
     def action_cancel(self) -> None:
         """Close without launching."""

@@ -12,9 +12,10 @@ from lvmtui.errors import CheckpointError, IllegalTransition
 from lvmtui.store import runs, tables
 from lvmtui.store.convert import event_columns, jsonable, to_checkpoint
 from lvmtui.store.database import Database
-from lvmtui.store.groups import group_tag
 from lvmtui.store.lifecycle import ACTIVE, Result, Status, can_resume, can_stop
+from lvmtui.store.queue import Worker, claim, is_being_started, lose
 from lvmtui.store.records import Checkpoint, ControlKind, Event, NewRun, Promotion, Run, Severity
+from lvmtui.store.slots import group_tag
 
 _CONTROL = runs.table(tables.ControlRow)
 _CHECKPOINT = runs.table(tables.CheckpointRow)
@@ -44,18 +45,38 @@ class Controller:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def create_run(self, new: NewRun) -> Run:
-        """Add a queued run; its folder is named after its id, and made."""
-        with self.database.write() as connection:
-            return self._create(connection, new)
+    def create_run(self, new: NewRun, worker: Worker | None = None) -> Run:
+        """Add a queued run; its folder is named after its id, and made.
 
-    def create_group(self, news: Sequence[NewRun], label: str) -> list[Run]:
-        """Add queued runs that share a tag (`lvmtui.store.groups`), all of them or none."""
+        Args:
+            new: what is known of it.
+            worker: who is about to start it; None: it waits in the queue.
+        """
+        with self.database.write() as connection:
+            run = self._create(connection, new)
+            if worker is not None:
+                claim(connection, run.id, worker)
+            return runs.get(connection, run.id)
+
+    def create_group(
+        self, news: Sequence[NewRun], label: str, *, jobs: int = 1, worker: Worker | None = None
+    ) -> list[Run]:
+        """Add queued runs that share a tag (`lvmtui.store.slots.group_tag`), all of them or none.
+
+        Args:
+            news: what is known of them.
+            label: what they are, in words.
+            jobs: how many of them may be at work at once.
+            worker: who is about to start as many of them; None: all wait in the queue.
+        """
         with self.database.write() as connection:
             made = [self._create(connection, new) for new in news]
-            tag = group_tag(label, made[0].id)
+            tag = group_tag(label, made[0].id, jobs)
             for run in made:
                 runs.change(connection, run.id, tags=f"{run.tags}, {tag}" if run.tags else tag)
+            if worker is not None:
+                for run in made[:jobs]:
+                    claim(connection, run.id, worker)
             return [runs.get(connection, run.id) for run in made]
 
     def _create(self, connection: Connection, new: NewRun) -> Run:
@@ -119,7 +140,7 @@ class Controller:
         """
         with self.database.write() as connection:
             run = runs.get(connection, run_id)
-            if run.status is Status.QUEUED and run.pid is None:
+            if run.status is Status.QUEUED and (run.pid is None or is_being_started(run)):
                 runs.change(
                     connection,
                     run_id,
@@ -177,17 +198,14 @@ class Controller:
             Whether it was recorded; not when the run has ended, or was taken up again, in the meantime.
         """
         with self.database.write() as connection:
-            run = runs.get(connection, seen.id)
-            if run.status is Status.DONE or (run.attempt, run.pid) != (seen.attempt, seen.pid):
-                return False
-            end = run.heartbeat or time.time()
-            active = run.active_seconds + (max(0.0, end - run.started) if run.started else 0.0)
-            runs.move(connection, run.id, Status.DONE, Result.LOST, ended=end, active_seconds=active)
-            self._event(connection, run.id, "lost", f"lost: {reason}", Severity.WARN)
-            return True
+            return lose(connection, seen, reason)
 
-    def requeue(self, run_id: int) -> Run:
+    def requeue(self, run_id: int, worker: Worker | None = None) -> Run:
         """Queue a run again, to go on from its last checkpoint.
+
+        Args:
+            run_id: the run.
+            worker: who is about to start it; None: it waits in the queue.
 
         Raises:
             IllegalTransition: it is active, or there is nothing left to do.
@@ -204,8 +222,17 @@ class Controller:
                 .where(_CONTROL.c.run_id == run_id, _CONTROL.c.acknowledged.is_(None))
                 .values(acknowledged=time.time())
             )
-            runs.move(connection, run_id, Status.QUEUED, pid=None, process_started=None, ended=None)
+            anew: dict[str, Any] = {
+                "pid": None,
+                "process_started": None,
+                "device": None,
+                "held": False,
+                "after": None,
+            }
+            runs.move(connection, run_id, Status.QUEUED, ended=None, **anew)
             self._event(connection, run_id, "resumed", f"resume asked by {requester()}")
+            if worker is not None:
+                claim(connection, run_id, worker)
             return runs.get(connection, run_id)
 
     def promote(
@@ -259,7 +286,7 @@ class Controller:
                 f"{run.name} has no best checkpoint to promote",
                 "A checkpoint is kept from the first evaluated epoch on.",
             )
-        return to_checkpoint(row)
+        return to_checkpoint(dict(row))
 
     @staticmethod
     def _event(

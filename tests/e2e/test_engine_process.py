@@ -84,6 +84,7 @@ class Lab:
             data=recipe.data.path,
             epochs=recipe.train.epochs,
             patience=recipe.stop.patience,
+            held=True,  # no engine that ends takes it up; the tests start their own
         )
         return self.control.create_run(new).id
 

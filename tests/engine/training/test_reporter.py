@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from engine.control import StopFlag
-from engine.device import DeviceSampler
 from engine.reporter import OwnershipLost, Reporter
+from lvmtui.sensors import DeviceSampler
 from lvmtui.store.control import Controller
 from lvmtui.store.database import Database
 from lvmtui.store.lifecycle import Result, Status

@@ -1,0 +1,15 @@
+"""What every test of the dashboard needs."""
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _no_queue_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the dashboard from starting engines for the queued runs of a test's store."""
+    monkeypatch.setattr("lvmtui.queue_requests.QUEUE_SECONDS", 1e6)
+
+
+@pytest.fixture(autouse=True)
+def _a_processor_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Queued runs wait for the same on every machine."""
+    monkeypatch.setattr("lvmtui.this_host.devices", lambda: ("cpu",))
