@@ -20,15 +20,19 @@ _ESCAPES = re.compile(
     r"|\x9b[0-?]*[ -/]*[@-~]?"
 )
 _CONTROLS = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff\ufff9-\ufffb"
+    r"\ud800-\udfff\U0001f3fb-\U0001f3ff\U000e0000-\U000e01ef]"
 )
 
 
 def plain(text: str) -> str:
-    """Outside text made harmless: no escape sequences, control or direction characters, on one line.
+    """Outside text made harmless: no escape sequences, control or direction characters, on one line; none of
+    the marks that change how a sign looks and that terminals disagree on the width of.
 
     Tabs become four spaces, line breaks a space.
     """
+    if text.isascii() and text.isprintable():
+        return text
     text = _ESCAPES.sub("", text).replace("\t", "    ")
     return _CONTROLS.sub("", re.sub(r"\r\n|\r|\n", " ", text))
 
@@ -255,7 +259,7 @@ _ASCII = str.maketrans(
         "▶": ">", "◷": "q", "◼": "#", "■": "#", "✔": "+", "✖": "x", "●": "*", "○": ".", "♛": "@",
         "★": "*", "▲": "^", "▼": "v", "▽": "v", "▇": "#", "▁": ".", "°": " ", "│": "|", "─": "-", "╌": "-",
         "↑": "^", "∞": "8", "⚠": "!", "♪": "*", "⠿": "#", "◌": "o", "↻": "r", "•": "*", "╎": "|", "━": "=",
-        "▸": ">", "←": "<",
+        "▸": ">", "←": "<", "▾": "v", "▴": "^",
     }
 )  # fmt: skip
 

@@ -3,7 +3,7 @@ the engine, which makes them when it judges: ranks are at hand then, and lists n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lvmtui.store.records import Evaluation, Interval, Versus
@@ -32,22 +32,8 @@ def as_details(comparisons: Iterable[Versus]) -> list[dict[str, Any]]:
 def versus_of(evaluation: Evaluation) -> tuple[Versus, ...]:
     """The comparisons that an evaluation came with: the strongest baseline's first. Empty where it was
     judged without (by an earlier version, or with a single document)."""
-    kept = evaluation.details.get(KEY, ())
-    if not isinstance(kept, Sequence):
-        return ()
     try:
-        return tuple(
-            Versus(
-                baseline=str(item["baseline"]),
-                difference=float(item["difference"]),
-                interval=Interval(float(item["low"]), float(item["high"])),
-                p=float(item["p"]),
-                metric=str(item["metric"]),
-                context=int(item["context"]),
-                detectable=None if item["detectable"] is None else float(item["detectable"]),
-            )
-            for item in kept
-        )
+        return tuple(map(_versus, _kept(evaluation)))
     except (KeyError, TypeError, ValueError):
         return ()
 
@@ -56,11 +42,33 @@ def against(evaluation: Evaluation, baseline: Evaluation | None) -> Versus | Non
     """The stored comparison of an evaluation with this very baseline."""
     if baseline is None:
         return None
-    return next(
-        (
-            item
-            for item in versus_of(evaluation)
-            if (item.baseline, item.context) == (baseline.baseline, baseline.context)
-        ),
-        None,
+    # Lists ask for this one of each run: only it is read.
+    wanted = (baseline.baseline, baseline.context)
+    try:
+        for item in _kept(evaluation):
+            if (item["baseline"], item["context"]) == wanted:
+                return _versus(item)
+    except (KeyError, TypeError, ValueError):
+        pass
+    return None
+
+
+def _kept(evaluation: Evaluation) -> Sequence[Any]:
+    kept = evaluation.details.get(KEY, ())
+    return kept if isinstance(kept, Sequence) else ()
+
+
+def _versus(item: Mapping[str, Any]) -> Versus:
+    """
+    Raises:
+        KeyError, TypeError, ValueError: it is not what `as_details` makes.
+    """
+    return Versus(
+        baseline=str(item["baseline"]),
+        difference=float(item["difference"]),
+        interval=Interval(float(item["low"]), float(item["high"])),
+        p=float(item["p"]),
+        metric=str(item["metric"]),
+        context=int(item["context"]),
+        detectable=None if item["detectable"] is None else float(item["detectable"]),
     )

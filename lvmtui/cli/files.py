@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lvmtui.cli.look import EquateOption, groups_of
+from lvmtui.cli.picking import AllOption, ArchivedOption, LongFilterOption, RegexOption, pick
 from lvmtui.cli.session import (
     JsonOption,
     StoreOption,
@@ -49,7 +50,11 @@ def export_leaderboard(
     kind: FormatOption = Kind.CSV,
     output: OutputOption = None,
     force: ForceOption = False,
+    text: LongFilterOption = "",
+    regex: RegexOption = False,
     equate: EquateOption = None,
+    archived: ArchivedOption = False,
+    everything: AllOption = False,
     store: StoreOption = None,
 ) -> None:
     """Every evaluated run and baseline, protocol by protocol, or all on a common pool."""
@@ -57,7 +62,8 @@ def export_leaderboard(
 
     session = session_of(context, store)
     snapshot = take_snapshot(session)
-    groups = groups_of(session, snapshot, snapshot.runs, equate)
+    views = pick(snapshot.runs, text, regex=regex, archived=archived, everything=everything)
+    groups = groups_of(session, snapshot, views, equate)
     _deliver(leaderboard_text(groups, snapshot.protocols, _format(kind)), output, force=force)
 
 

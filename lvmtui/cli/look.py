@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lvmtui.cli.picking import (
+    AllOption,
+    ArchivedOption,
+    FilterOption,
+    RegexOption,
+    TrashOption,
+    field_named,
+    fields_named,
+    pick,
+)
 from lvmtui.cli.session import (
     JsonOption,
     RunArgument,
@@ -15,6 +26,7 @@ from lvmtui.cli.session import (
     StoreOption,
     find_run,
     line,
+    names,
     note,
     reading,
     session_of,
@@ -25,6 +37,7 @@ from lvmtui.cli.session import (
 )
 from lvmtui.errors import LvmtuiError, UsageError
 from lvmtui.format import plain
+from lvmtui.store.records import Shelf
 
 if TYPE_CHECKING:
     from lvmtui.leaderboard.ranking import Group
@@ -36,29 +49,71 @@ FOLLOW_SECONDS = 0.2
 
 def ls(
     context: typer.Context,
+    text: FilterOption = "",
+    regex: RegexOption = False,
     active: Annotated[bool, typer.Option("--active", "-a", help="Only runs with a process.")] = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="The newest N; 0: all.")] = 0,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="The first N; 0: all.")] = 0,
+    sort: Annotated[str, typer.Option("--sort", "-s", metavar="FIELD", help="Sort by a field.")] = "started",
+    reverse: Annotated[bool, typer.Option("--reverse", "-r", help="The other way round.")] = False,
+    columns: Annotated[
+        str,
+        typer.Option(metavar="FIELDS", help="Columns, with commas: name,state,hit5,left. `help` lists them."),
+    ] = "",
+    group: Annotated[
+        str, typer.Option(metavar="FIELD", help="Under headings: by phase, tags, recipe, …")
+    ] = "",
+    archived: ArchivedOption = False,
+    trash: TrashOption = False,
+    everything: AllOption = False,
     as_json: JsonOption = False,
     store: StoreOption = None,
 ) -> None:
-    """List the runs, newest first."""
+    """List the runs, pinned ones first, then the newest."""
+    from lvmtui.cli.run_table import print_fields, print_runs
+    from lvmtui.run_fields import sorted_by
+    from lvmtui.waiting import stalled, stalled_words
+
+    if columns.strip() == "help":
+        print_fields()
+        return
+    fields = fields_named(columns) if columns else []
+    headings, order = field_named(group) if group else None, field_named(sort).key
     snapshot = take_snapshot(session_of(context, store))
-    views = [view for view in snapshot.runs if view.state.is_active or not active]
-    views = views[:limit] if limit else views
+    views = pick(snapshot.runs, text, regex=regex, archived=archived, trash=trash, everything=everything)
+    views = sorted_by((view for view in views if view.state.is_active or not active), order, reverse)
+    shown = views[:limit] if limit else views
     if as_json:
         from lvmtui.export.text import run_record, to_json
 
-        write(to_json([run_record(view, snapshot.protocols) for view in views]))
+        write(to_json([run_record(view, snapshot.protocols) for view in shown]))
         return
-    if not views:
-        note("No run is active." if active else "No runs yet. `lvmtui launch PHASE` starts one.")
-        return
-    from lvmtui.cli.render import print_runs
-    from lvmtui.liveness import stalled_groups, stalled_words
-
-    print_runs(views, snapshot)
-    for run in stalled_groups([view.run for view in snapshot.runs], time.time()):
+    if shown:
+        print_runs(shown, snapshot, fields=fields, group=headings)
+    else:
+        note(_why_none(snapshot, active=active, filtered=bool(text), shelved=archived or trash))
+    if not (archived or trash or everything):
+        _say_what_is_shelved(snapshot)
+    for run in stalled([view.run for view in snapshot.runs], time.time())[:1]:
         note(stalled_words(run))
+
+
+def _why_none(snapshot: Snapshot, *, active: bool, filtered: bool, shelved: bool) -> str:
+    """Why no run is listed, and what to do."""
+    if filtered:
+        return "No run fits the filter."
+    if active:
+        return "No run is active."
+    if shelved or any(view.run.shelf is not Shelf.RUNS for view in snapshot.runs):
+        return "No run is there."
+    return "No runs yet. `lvmtui launch PHASE` starts one."
+
+
+def _say_what_is_shelved(snapshot: Snapshot) -> None:
+    shelves = Counter(view.run.shelf for view in snapshot.runs)
+    words = [f"{shelves[Shelf.ARCHIVED]} archived (--archived)"] if shelves[Shelf.ARCHIVED] else []
+    words += [f"{shelves[Shelf.TRASH]} in the trash (--trash)"] if shelves[Shelf.TRASH] else []
+    if words:
+        note(f"Not listed: {names(words)}.")
 
 
 def show(
@@ -158,8 +213,8 @@ def plot(
         metric or [key for key in ("val/hit1", "val/hit5", "val/hit10") if key in every] or ["train/loss"]
     )
     chosen = {key: _metric_series(key, every) for key in wanted}
-    from lvmtui.charts import plot_inline
     from lvmtui.cli.tables import make_console
+    from lvmtui.plot_inline import plot_inline
 
     colour = make_console().color_system is not None and terminal_width() is not None
     text = plot_inline(
@@ -189,17 +244,23 @@ EquateOption = Annotated[
 
 def leaderboard(
     context: typer.Context,
+    text: FilterOption = "",
+    regex: RegexOption = False,
     phase: Annotated[str, typer.Option(metavar="PHASE", help="Only runs of this phase.")] = "",
     by_phase: Annotated[
         bool, typer.Option("--by-phase", help="One row a recipe: mean ± sd over its seeds.")
     ] = False,
     equate: EquateOption = None,
+    archived: ArchivedOption = False,
+    everything: AllOption = False,
     as_json: JsonOption = False,
     store: StoreOption = None,
 ) -> None:
-    """Rank runs and baselines, each protocol for itself, or all on a common pool."""
+    """Rank runs and baselines, each protocol for itself, or all on a common pool. Ranks are among the runs
+    that are shown."""
     snapshot = take_snapshot(session_of(context, store))
-    views = [view for view in snapshot.runs if phase in {"", view.run.phase}]
+    views = pick(snapshot.runs, text, regex=regex, archived=archived, everything=everything)
+    views = [view for view in views if phase in {"", view.run.phase}]
     groups = groups_of(session_of(context, store), snapshot, views, equate)
     if as_json:
         from lvmtui.export.text import leaderboard_record, to_json

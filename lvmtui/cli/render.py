@@ -1,4 +1,4 @@
-"""Runs on the terminal: as a list, and one with everything about it."""
+"""A run on the terminal, with everything about it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from lvmtui.cli.session import line
-from lvmtui.cli.tables import Column, print_facts, print_table
+from lvmtui.cli.tables import print_facts
 from lvmtui.experts import expert_use
 from lvmtui.findings import Finding
 from lvmtui.format import (
@@ -21,7 +21,6 @@ from lvmtui.format import (
     percent,
     plain,
     plain_lines,
-    plus_minus,
     signed,
     size,
     small,
@@ -36,7 +35,7 @@ from lvmtui.leaderboard.verdicts import GLYPHS as VERDICT_GLYPHS
 from lvmtui.leaderboard.verdicts import Verdict, Worth, badge, sentence, strongest, worth
 from lvmtui.remaining import remaining_of
 from lvmtui.snapshot import GLYPHS, RunView, Snapshot, State
-from lvmtui.store.records import GROUP_PREFIX, Checkpoint, Evaluation, Interval, Latency, Severity, Versus
+from lvmtui.store.records import Checkpoint, Evaluation, Interval, Latency, Severity, Versus
 from lvmtui.versus import versus_of
 
 STATE_STYLES = {
@@ -85,52 +84,6 @@ def worth_of(view: RunView, snapshot: Snapshot) -> Worth | None:
     return worth(view.best, strongest(baselines), view.run.targets)
 
 
-def print_runs(views: Sequence[RunView], snapshot: Snapshot) -> None:
-    """The list of runs."""
-    columns = [
-        Column("run"),
-        Column("found" if any(view.findings for view in views) else "", drop=4),
-        Column("state"),
-        Column("epoch", "right"),
-        Column("Hit@5", "right"),
-        Column("", drop=6),
-        Column("skill", "right", drop=3),
-        Column("vs baseline", drop=8),
-        Column("patience", "right", drop=5),
-        Column("time", "right", drop=3),
-        Column("started", drop=9),
-        Column("group" if any(view.run.group for view in views) else "", drop=7),
-        Column("note", drop=10, shrinks=True),
-    ]
-    print_table(columns, [_run_cells(view, snapshot) for view in views])
-
-
-def _run_cells(view: RunView, snapshot: Snapshot) -> list[str | Text]:
-    run, best = view.run, view.best
-    progress = run.progress
-    bounds = best.hit5_interval if best else None
-    found = worth_of(view, snapshot)
-    style = VERDICT_STYLES.get(found.verdict, "") if found else ""
-    name = f"{run.name} ♛" if "champion" in view.aliases else run.name
-    return [
-        name,
-        badge_text(view.findings),
-        state_text(view),
-        f"{progress.epoch}/{progress.epochs}",
-        percent(best.hit5) if best else MISSING,
-        plus_minus(bounds.low, bounds.high) if bounds else "",
-        Text(signed(found.skill) if found else MISSING, style),
-        Text(f"{VERDICT_GLYPHS[found.verdict]} {signed(found.gain)}" if found else "", style),
-        f"{progress.patience_used}/{progress.patience}",
-        duration(training_seconds(view)),
-        f"{duration(max(0.0, snapshot.taken - run.created))} ago",
-        (run.group or "").removeprefix(GROUP_PREFIX),
-        view.lost_reason
-        or (plain_lines(run.error or "")[0] if view.state is State.FAILED else "")
-        or run.note,
-    ]
-
-
 def print_run(
     view: RunView, snapshot: Snapshot, checkpoints: Sequence[Checkpoint], latencies: Sequence[Latency] = ()
 ) -> None:
@@ -159,6 +112,10 @@ def _state_facts(view: RunView) -> list[tuple[str, str | Text]]:
         facts.append(("lost because", view.lost_reason))
     if view.aliases:
         facts.append(("promoted to", ", ".join(view.aliases)))
+    if run.trashed is not None:
+        facts.append(("kept", f"in the trash since {stamp(run.trashed)}; `lvmtui restore {run.id}`"))
+    elif run.archived or run.pinned:
+        facts.append(("kept", " and ".join(["pinned"] * run.pinned + ["archived"] * run.archived)))
     facts += [
         (
             "progress",

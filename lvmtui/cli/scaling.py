@@ -131,10 +131,12 @@ def _of_store(session: Session, chosen: _Chosen, pool: int | None) -> Scaling:
         LvmtuiError: no run fits.
     """
     from lvmtui.compare.judged_scaling import read_scaling
+    from lvmtui.store.records import Shelf
 
     with reading(session) as reader:
         named = {run.id: run for run in map(reader.resolve, chosen.runs)}
-        picked = list(named.values()) if chosen.runs else reader.runs()
+        listed = [run for run in reader.runs() if run.shelf is Shelf.RUNS]
+        picked = list(named.values()) if chosen.runs else listed
         picked = [run for run in picked if _is_meant(run, chosen)]
         if not picked:
             raise _nobody(chosen)

@@ -18,7 +18,7 @@ from lvmtui.leaderboard.verdicts import (
 )
 from lvmtui.snapshot import RunView, Snapshot, State
 from lvmtui.store.lifecycle import ACTIVE
-from lvmtui.store.records import Evaluation, Latency, Protocol, Versus
+from lvmtui.store.records import Evaluation, Latency, Protocol, Shelf, Versus
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,9 @@ class Group:
 
 
 def leaderboard_of(snapshot: Snapshot, runs: Sequence[RunView] | None = None) -> tuple[Group, ...]:
-    """The leaderboard of all runs of a snapshot, or of some of them."""
-    shown = snapshot.runs if runs is None else runs
+    """The leaderboard of the runs of a snapshot that are listed, or of some runs."""
+    listed = [view for view in snapshot.runs if view.run.shelf is Shelf.RUNS]
+    shown = listed if runs is None else runs
     return leaderboard(shown, snapshot.baselines, snapshot.protocols, snapshot.test_looks)
 
 

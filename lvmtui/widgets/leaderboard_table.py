@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -10,10 +11,11 @@ from textual.reactive import reactive
 
 from lvmtui.checks.comparing import LEAST_SEEDS
 from lvmtui.config import ViewOptions
+from lvmtui.filters import FilterError, filtered
 from lvmtui.format import ascii_text, metric_name, plain, wrap
 from lvmtui.leaderboard.ranking import Group, judged_otherwise, latency_words, leaderboard_of
 from lvmtui.messages import RunFocused, RunMarked, RunOpened
-from lvmtui.snapshot import Snapshot
+from lvmtui.snapshot import RunView, Snapshot
 from lvmtui.widgets.cells import MUTED
 from lvmtui.widgets.leaderboard_rows import (
     BY_RUN,
@@ -29,7 +31,6 @@ from lvmtui.widgets.leaderboard_rows import (
 )
 from lvmtui.widgets.look import ascii_only
 from lvmtui.widgets.row_table import Column, Line, RowTable, choose
-from lvmtui.widgets.run_rows import chosen
 
 DIFFERENCE_LINES = 4
 """Lines at most that say how a group's protocol differs, or what one flaw of it is."""
@@ -95,8 +96,10 @@ class LeaderboardTable(RowTable):
 
     def shown_groups(self) -> tuple[Group, ...]:
         """The groups with the rows that the filter lets through, ranks as without a filter."""
-        views = self.snapshot.runs if self.snapshot else ()
-        fitting = {view.run.id for view in chosen(views, self.options)[0]}
+        views: Sequence[RunView] = self.snapshot.runs if self.snapshot else ()
+        with contextlib.suppress(FilterError):  # The line in which it is typed says what is wrong.
+            views = filtered(views, self.options)
+        fitting = {view.run.id for view in views}
         shown = (
             replace(group, rows=tuple(r for r in group.rows if r.is_baseline or r.run_id in fitting))
             for group in self.groups

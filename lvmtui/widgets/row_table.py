@@ -1,10 +1,12 @@
-"""A table of one-line rows that are known by key: the cursor stays on its row when rows come and go, and only
-lines that changed are drawn again. Columns are left out, least important first, where they do not fit."""
+"""A table of one-line rows that are known by key: the cursor stays on its row when rows come and go. Only
+lines in sight are written, and only those that changed are drawn again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 from rich.segment import Segment
 from textual import events
@@ -14,95 +16,19 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.visual import Visual
 
 from lvmtui import commands
-from lvmtui.format import ascii_text
+from lvmtui.format import wrap
 from lvmtui.widgets.look import ascii_only
+from lvmtui.widgets.table_columns import GAP, MEASURED, Column, Layout, Line, choose, fitted, in_ascii
 
-GAP = 2
-"""Cells between two columns."""
+__all__ = ["Column", "Line", "RowTable", "choose", "fitted"]
 
-LEAST_SHRUNK = 16
-"""Cells that a column which may be cut keeps."""
+STRIPS_KEPT = 400
+"""Drawn lines that are kept, for scrolling back."""
 
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column."""
-
-    key: str
-    label: str
-    right: bool = False
-    """Numbers stand at the right edge."""
-    priority: int = 0
-    """Where the width does not do, the columns with the highest number go first; 0 stays."""
-    shrinks: bool = False
-    """Its text may be cut where the width does not do."""
-    sortable: bool = False
-    wider_than: str = ""
-    """Key of a column that this one replaces where there is room: the same with more detail."""
-
-    @property
-    def sort_key(self) -> str:
-        """What the rows are sorted by in this column."""
-        return self.wider_than or self.key
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line: a row with cells, or a heading that spans the columns."""
-
-    key: str
-    cells: Mapping[str, Content] = field(default_factory=dict)
-    """Column key -> what stands there."""
-    heading: Content | None = None
-    """Spans the whole width; the cursor passes over it."""
-    passed_over: bool = False
-    """A row that the cursor passes over as well."""
-
-    @property
-    def is_row(self) -> bool:
-        """Whether the cursor can stand on it."""
-        return self.heading is None and not self.passed_over
-
-
-def choose(columns: Sequence[Column], lines: Sequence[Line], width: int) -> list[tuple[Column, int]]:
-    """The columns that fit into `width` cells, in their order, each with its width."""
-    widths = {column.key: _width(column, lines) for column in columns}
-    chosen = {column.key: column for column in columns if column.priority == 0}
-    for column in sorted(columns, key=lambda column: column.priority):
-        if column.priority == 0 or (column.wider_than and column.wider_than not in chosen):
-            continue
-        candidate = {key: value for key, value in chosen.items() if key != column.wider_than}
-        candidate[column.key] = column
-        if sum(_least(item, widths) + GAP for item in candidate.values()) - GAP <= width:
-            chosen = candidate
-    shown = [column for column in columns if column.key in chosen]
-    excess = sum(widths[column.key] + GAP for column in shown) - GAP - width
-    for column in reversed(shown):
-        cut = max(0, min(excess, widths[column.key] - _least(column, widths)))
-        widths[column.key] -= cut
-        excess -= cut
-    return [(column, widths[column.key]) for column in shown]
-
-
-def _least(column: Column, widths: Mapping[str, int]) -> int:
-    """The width that a column needs at least."""
-    return min(widths[column.key], LEAST_SHRUNK) if column.shrinks else widths[column.key]
-
-
-def _width(column: Column, lines: Sequence[Line]) -> int:
-    cells = (line.cells[column.key].cell_length for line in lines if column.key in line.cells)
-    return max([len(column.label) + (2 if column.sortable else 0), *cells])
-
-
-def fitted(content: Content, width: int, *, right: bool = False) -> Content:
-    """The content in exactly `width` cells, cut with an ellipsis or padded."""
-    if content.cell_length > width:
-        return content.truncate(width, ellipsis=True)
-    padding = width - content.cell_length
-    return content.pad_left(padding) if right else content.pad_right(padding)
+EMPTY_LINES = 4
+"""Lines at most of each sentence that is said where there are no rows."""
 
 
 class RowTable(ScrollView, can_focus=True):
@@ -130,6 +56,9 @@ class RowTable(ScrollView, can_focus=True):
         "row-table--hover",
         "row-table--cursor",
     }
+    LEAST_GAP: ClassVar[int] = GAP
+    """Cells between two columns where there is not room for `GAP`."""
+
     BINDINGS = [
         *commands.bindings("list"),
         ("pageup", "page(-1)"),
@@ -194,13 +123,36 @@ class RowTable(ScrollView, can_focus=True):
         self._cursor: str | None = None
         self._at = 0
         self._sort: tuple[str, bool] = ("", False)
-        self._shown: list[tuple[Column, int]] = []
-        self._drawn: list[Content] = []
+        self._places: dict[str, int] = {}
+        """Key of a row -> its line."""
+        self._rows: list[int] = []
+        """Lines that the cursor can stand on."""
+        self._layout = Layout(self.LEAST_GAP)
+        self._strips: dict[tuple[str, str], tuple[Content, Strip]] = {}
+        self._drawn: list[tuple[Content, bool]] = []
+        """What is in sight: header and lines, and whether the cursor is on them."""
 
     @property
     def cursor(self) -> str | None:
         """Key of the row that the cursor is on."""
         return self._cursor
+
+    @property
+    def shown_columns(self) -> tuple[tuple[Column, int], ...]:
+        """The columns that fit, each with its width in cells."""
+        return tuple(self._layout.shown)
+
+    @property
+    def cursor_region(self) -> Region | None:
+        """Where the cursor's line is on the screen; None where it is out of sight."""
+        room = self.content_region
+        y = room.y + 1 + self._at - self.scroll_offset.y
+        in_sight = self._cursor is not None and room.y < y < room.bottom
+        return Region(room.x, y, room.width, 1) if in_sight else None
+
+    def has_row(self, key: str) -> bool:
+        """Whether the cursor can be put there."""
+        return self._position(key) is not None
 
     def show(
         self,
@@ -210,104 +162,151 @@ class RowTable(ScrollView, can_focus=True):
         sort: tuple[str, bool] = ("", False),
     ) -> None:
         """Show these lines; the cursor stays on its row, or on the row in its place when that one is gone.
+        What is in sight stays where it is.
 
         Args:
-            lines: from top to bottom, keys without repetition.
+            lines: from top to bottom, keys without repetition. A line that is the same object as before is
+                not looked at again.
             columns: other columns than before.
             sort: column that the rows are sorted by, and whether downwards; marked in the header.
         """
-        self.lines = tuple(lines)
+        before, self.lines = self.lines, tuple(lines)
         self._sort = sort
         if columns is not None:
             self.columns = tuple(columns)
-        self._keep_cursor()
-        self._draw()
+        self._places = {line.key: index for index, line in enumerate(self.lines)}
+        # As `Line.is_row`, without ten thousand calls.
+        self._rows = [
+            index
+            for index, line in enumerate(self.lines)
+            if (line.heading is None or line.stops) and not line.passed_over
+        ]
+        self._draw(top=self._keep_place(before))
 
-    def _keep_cursor(self) -> None:
+    def _keep_place(self, before: Sequence[Line]) -> int:
+        """Keep the cursor on its row, and what is in sight where it is.
+
+        Returns:
+            the line that is then the first in sight.
+        """
+        top, height = self.scroll_offset.y, self._height
+        was_at, in_sight = self._at, top <= self._at < top + height
         position = self._position(self._cursor)
-        if position is None:
-            rows = [index for index, line in enumerate(self.lines) if line.is_row]
-            place = min(rows, key=lambda index: abs(index - self._at), default=None)
-            self._cursor = None if place is None else self.lines[place].key
-            self._at = place or 0
-        else:
-            moved = position - self._at
-            self._at = position
-            if moved and self.scroll_offset.y > 0:
-                self.call_after_refresh(self._reveal)
+        if position is None and self._rows:
+            place = bisect_left(self._rows, was_at)
+            near = self._rows[max(0, place - 1) : place + 1]
+            position = min(near, key=lambda index: abs(index - was_at))
+        self._at = position or 0
+        self._cursor = self.lines[self._at].key if position is not None else None
+        if in_sight or not before:
+            return self._revealing(top + self._at - was_at if top else 0)
+        for index in range(top, min(top + height, len(before))):
+            now = self._places.get(before[index].key)
+            if now is not None:
+                return max(0, now - (index - top))
+        return top
 
     def _position(self, key: str | None) -> int | None:
-        return next((i for i, line in enumerate(self.lines) if line.key == key and line.is_row), None)
+        place = self._places.get(key) if key is not None else None
+        return place if place is not None and self.lines[place].is_row else None
 
-    def _draw(self) -> None:
+    @property
+    def _height(self) -> int:
+        """Lines that are in sight under the header."""
+        return max(0, self.scrollable_content_region.height - 1)
+
+    def _in_sight(self, top: int | None = None) -> Sequence[Line]:
+        first = self.scroll_offset.y if top is None else top
+        return self.lines[first : first + max(0, self.content_size.height - 1)]
+
+    def _draw(self, *, top: int | None = None) -> None:
+        """Write what is in sight, and draw what differs from before.
+
+        Args:
+            top: line to scroll to; None: scroll no further than there are lines.
+        """
         room = self.content_size
         if not room.width:
             # Hidden: what was drawn may have more lines than there are rows now.
             self._drawn = []
             return
-        scrolls = len(self.lines) >= room.height
-        width = room.width - (self.styles.scrollbar_size_vertical if scrolls else 0)
-        shown = choose(self.columns, self.lines, width - 2)
-        drawn = [self._header(shown), *(self._content(line, shown, width) for line in self.lines)]
-        if not self.lines:
-            drawn = [Content(""), Content(self.empty).pad_left(1)]
-        before, self._drawn, self._shown = self._drawn, drawn, shown
-        size = Size(width, len(drawn))
-        if self.virtual_size != size or len(before) != len(drawn):
+        said = self._said(room.width - 2)
+        number = len(self.lines) or len(said)
+        width = room.width - (self.styles.scrollbar_size_vertical if number >= room.height else 0)
+        self._layout.ascii_only = ascii_only(self)
+        self._layout.fit(self.columns, self.lines, self._in_sight(top), width, self._sort)
+        before, offset, size = self._drawn, self.scroll_offset.y, Size(width, number + 1)
+        resized = self.virtual_size != size
+        if resized:
             self.virtual_size = size
+        if top is not None and top != offset:
+            self.scroll_to(y=top, animate=False)
+        if not self.lines:
+            self._drawn = [(Content(""), False), *((Content(f" {part}"), False) for part in said)]
+        else:
+            self._note_drawn()
+        if resized or offset != self.scroll_offset.y or len(before) != len(self._drawn):
             self.refresh()
             return
-        for number, (new, old) in enumerate(zip(drawn, before, strict=True)):
-            if not new.is_same(old):
-                self._refresh_number(number)
+        for y, ((new, on), (old, was_on)) in enumerate(zip(self._drawn, before, strict=True)):
+            if on != was_on or not new.is_same(old):
+                self.refresh(Region(0, y, self.size.width, 1))
 
-    def _header(self, shown: Sequence[tuple[Column, int]]) -> Content:
-        parts = []
-        for column, width in shown:
-            arrow = ("▾" if self._sort[1] else "▴") if column.sort_key == self._sort[0] else ""
-            label = Content(f"{column.label} {arrow}" if arrow else column.label)
-            parts.append(fitted(label, width, right=column.right))
-        return Content(" " * GAP).join(parts).pad_left(1)
+    def _said(self, width: int) -> list[str]:
+        """What is said where there are no lines."""
+        return [part for text in self.empty.split("\n") for part in wrap(text, width, EMPTY_LINES) or [""]]
 
-    def _content(self, line: Line, shown: Sequence[tuple[Column, int]], width: int) -> Content:
-        if line.heading is not None:
-            return fitted(line.heading.pad_left(1), width)
-        blank = Content("")
-        cells = (fitted(line.cells.get(c.key, blank), wide, right=c.right) for c, wide in shown)
-        return Content(" " * GAP).join(cells).pad_left(1)
+    def _note_drawn(self) -> None:
+        lines = ((self._layout.content(line), line.key == self._cursor) for line in self._in_sight())
+        self._drawn = [(self._layout.header, False), *lines]
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        if len(self.lines) > MEASURED:
+            self._layout.widen(self._in_sight())
+        super().watch_scroll_y(old_value, new_value)
+        if self.lines and self.content_size.width:
+            self._note_drawn()
 
     def on_resize(self) -> None:
         self._draw()
-        self._reveal()
+        self.reveal()
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
+        self._strips.clear()
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width
-        number = 0 if y == 0 else y + self.scroll_offset.y
-        if number >= len(self._drawn):
+        if y == 0 and self._drawn:
+            return self._strip("", self._drawn[0][0], "row-table--header", width)
+        if not self.lines and y < len(self._drawn):
+            return self._strip(f"{y}", self._drawn[y][0], "row-table--heading", width)
+        index = y - 1 + self.scroll_offset.y
+        if y == 0 or index >= len(self.lines) or not self._layout.shown:
             return Strip([Segment(" " * width, self.get_visual_style("row-table--row").rich_style)], width)
-        if number == 0:
-            return self._strip(self._drawn[0], "row-table--header", width)
-        if not self.lines:
-            return self._strip(self._drawn[number], "row-table--heading", width)
-        line = self.lines[number - 1]
-        if line.heading is not None:
-            component = "row-table--heading"
-        elif line.key == self._cursor:
+        line = self.lines[index]
+        if line.key == self._cursor:
             component = "row-table--cursor"
+        elif line.heading is not None:
+            component = "row-table--heading"
         else:
-            component = "row-table--hover" if self.hovered == number - 1 else "row-table--row"
-        return self._strip(self._drawn[number], component, width)
+            component = "row-table--hover" if self.hovered == index else "row-table--row"
+        return self._strip(line.key, self._layout.content(line), component, width)
 
-    def _strip(self, content: Content, component: str, width: int) -> Strip:
+    def _strip(self, key: str, content: Content, component: str, width: int) -> Strip:
+        known = self._strips.get((key, component))
+        if known is not None and known[0] is content and known[1].cell_length == width:
+            return known[1]
         style = self.get_visual_style(component)
-        if ascii_only(self):
-            content = Content(ascii_text(content.plain), list(content.spans))
-        strip = Visual.to_strips(self, fitted(content, width), width, 1, style, apply_selection=False)[0]
-        return strip.extend_cell_length(width, style.rich_style)
+        shown = fitted(content, width)
+        shown = in_ascii(shown) if self._layout.ascii_only else shown
+        parts = shown.render(style, "", self.app.stylesheet.parse_style)
+        strip = Strip([Segment(text, part.rich_style) for text, part in parts], width)
+        if len(self._strips) >= STRIPS_KEPT:
+            self._strips.clear()
+        self._strips[key, component] = content, strip
+        return strip
 
     def _refresh_number(self, number: int) -> None:
         """Draw one line again if it is in sight: 0 is the header, 1 the first line."""
@@ -324,23 +323,28 @@ class RowTable(ScrollView, can_focus=True):
         self._at, self._cursor = position, key
         self._refresh_number(before + 1)
         self._refresh_number(position + 1)
-        self._reveal()
+        self.reveal()
+        if self.lines and self._drawn:
+            self._note_drawn()
 
-    def _reveal(self) -> None:
-        """Scroll so that the cursor is in sight, and what the cursor passes over at the top and the end."""
-        height = self.scrollable_content_region.height - 1
-        if height < 1:
-            return
-        rows = [index for index, line in enumerate(self.lines) if line.is_row]
-        last = len(self.lines) - height
-        if rows and self._at <= rows[0] < height:
-            wanted = 0
-        elif rows and self._at >= rows[-1] >= last:
-            wanted = max(0, last)
-        else:
-            wanted = min(max(self.scroll_offset.y, self._at - height + 1), self._at)
+    def reveal(self) -> None:
+        """Scroll so that the cursor is in sight."""
+        wanted = self._revealing(self.scroll_offset.y)
         if wanted != self.scroll_offset.y:
             self.scroll_to(y=wanted, animate=False)
+
+    def _revealing(self, top: int) -> int:
+        """The first line in sight, near `top`, where the cursor is in sight, and so is what the cursor passes
+        over at the top and the end."""
+        height, rows = self._height, self._rows
+        if height < 1:
+            return top
+        last = max(0, len(self.lines) - height)
+        if rows and self._at <= rows[0] < height:
+            return 0
+        if rows and self._at >= rows[-1] >= last:
+            return last
+        return min(max(min(top, last), self._at - height + 1), self._at)
 
     def _go_to(self, index: int) -> None:
         """The user's way to a row."""
@@ -350,10 +354,12 @@ class RowTable(ScrollView, can_focus=True):
             self.post_message(self.Moved(self, key))
 
     def _move(self, by: int) -> None:
-        rows = [index for index, line in enumerate(self.lines) if line.is_row]
+        rows = self._rows
         if rows:
-            place = next((n for n, index in enumerate(rows) if index >= self._at), 0)
+            place = bisect_left(rows, self._at)
             self._go_to(rows[min(max(place + by, 0), len(rows) - 1)])
+            # The wheel may have scrolled away from a cursor that cannot move any further.
+            self.reveal()
 
     def action_cursor_up(self) -> None:
         """Move up a row."""
@@ -411,7 +417,7 @@ class RowTable(ScrollView, can_focus=True):
         if offset is None:
             return
         if offset.y == 0:
-            column = self._column_at(offset.x)
+            column = self._layout.column_at(offset.x)
             if column is not None and column.sortable:
                 self.post_message(self.HeaderClicked(self, column.sort_key))
             return
@@ -421,11 +427,3 @@ class RowTable(ScrollView, can_focus=True):
         self._go_to(index)
         if event.chain >= 2 and self._opens:
             self.action_open()
-
-    def _column_at(self, x: int) -> Column | None:
-        left = 1
-        for column, width in self._shown:
-            if left - GAP // 2 <= x < left + width + GAP // 2:
-                return column
-            left += width + GAP
-        return None

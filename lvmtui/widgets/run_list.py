@@ -1,73 +1,57 @@
-"""The list of runs: sorted, filtered, marked; the cursor stays on its run whatever happens around it."""
+"""The list of runs: sorted, filtered, grouped, marked; the cursor stays on its run whatever happens."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from operator import is_
 from typing import ClassVar
 
-from rich.text import Text
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.message import Message
 from textual.reactive import reactive
-from textual.widgets import DataTable, Static
-from textual.widgets.data_table import RowKey
 
-from lvmtui import commands
+from lvmtui import commands, filters
 from lvmtui import format as fmt
-from lvmtui.config import RUN_SORTS, ViewOptions
-from lvmtui.figure import same_text
+from lvmtui.config import ViewOptions
+from lvmtui.figure import Look
 from lvmtui.messages import OptionsChanged, RunFocused, RunMarked, RunOpened
-from lvmtui.snapshot import RunView, Snapshot
-from lvmtui.widgets import run_rows
+from lvmtui.run_fields import DEFAULT_SORT, FIELDS, RunField, field_of, sorted_by
+from lvmtui.snapshot import RunView, Snapshot, State
+from lvmtui.store.records import Shelf
 from lvmtui.widgets.filter_line import FilterLine
-from lvmtui.widgets.look import Ink, ascii_only, chart_look, ink
-from lvmtui.widgets.run_rows import LAYOUTS
+from lvmtui.widgets.look import ascii_only, chart_look
+from lvmtui.widgets.row_table import Line, RowTable
+from lvmtui.widgets.run_groups import GROUP_KEY, GROUPS, RunGroup, grouped, heading_of
+from lvmtui.widgets.run_rows import RunCells, columns_for
+from lvmtui.widgets.run_table import RunTable
 
-SIGNS = 3
-"""Cells for a run's state and mark."""
+__all__ = ["RunList", "RunTable"]
+
+SHELF_NAMES = {Shelf.RUNS: "Runs", Shelf.ARCHIVED: "Archived runs", Shelf.TRASH: "Trash"}
 
 NO_RUNS = """No runs yet.
 
 n            launch a phase
 lvmtui demo  train a small model"""
 
+NOTHING_ON = {
+    Shelf.RUNS: "All runs are archived or in the trash: a lists them.",
+    Shelf.ARCHIVED: "Nothing is archived. A takes a run out of lists and leaderboards; a lists the trash.",
+    Shelf.TRASH: "The trash is empty. D puts a run into it, u takes it out again; a lists the runs.",
+}
 
-class RunTable(DataTable[Text]):
-    """The rows; one key a run."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings("list")]
-
-    def action_open(self) -> None:
-        """Open the run under the cursor."""
-        self.action_select_cursor()
-
-    def action_mark(self) -> None:
-        """Mark the run under the cursor, or take its mark away."""
-        run_id = self.run_at_cursor
-        if run_id is not None:
-            self.post_message(RunMarked(run_id))
-
-    def action_first(self) -> None:
-        """Go to the first row."""
-        self.move_cursor(row=0)
-
-    def action_last(self) -> None:
-        """Go to the last row."""
-        self.move_cursor(row=self.row_count - 1)
-
-    @property
-    def run_at_cursor(self) -> int | None:
-        """The id of the run under the cursor."""
-        if not 0 <= self.cursor_row < self.row_count:
-            return None
-        return int(str(self.ordered_rows[self.cursor_row].key.value))
+Shown = tuple[str, tuple[str, str] | None, str]
+"""What a line shows beside its run: the first column, mark and colour, and why it waits."""
 
 
 class RunList(Vertical):
-    """Posts RunFocused, RunMarked and RunOpened; sort and filter changes go up as OptionsChanged.
+    """Posts RunFocused, RunMarked and RunOpened; sort, filter, groups and shelf go up as OptionsChanged.
 
     The App owns `focused`, `marked` and `options`: the list shows what it is given.
     """
@@ -82,26 +66,21 @@ class RunList(Vertical):
     RunList:focus-within { border: round $border; }
     RunList.-ascii { border: ascii $border-blurred; }
     RunList.-ascii:focus-within { border: ascii $border; }
-    RunList RunTable {
-        height: 1fr;
-        padding: 0 0 0 1;
-        background: $background;
-        scrollbar-size-vertical: 1;
-        scrollbar-size-horizontal: 0;
-    }
-    RunList RunTable:focus { background-tint: $foreground 0%; }
-    RunList RunTable > .datatable--header { background: $background; color: $text-muted; text-style: none; }
-    RunList #no-runs { display: none; height: 1fr; padding: 0 1; color: $text-muted; }
-    RunList.-empty RunTable { display: none; }
-    RunList.-empty #no-runs { display: block; }
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings("filter", "sort", "attention")]
+    BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings("filter", "sort", "attention", "runs")]
 
     snapshot: reactive[Snapshot | None] = reactive[Snapshot | None](None, repaint=False)
     focused: reactive[int | None] = reactive[int | None](None, repaint=False)
     marked: reactive[tuple[int, ...]] = reactive[tuple[int, ...]]((), repaint=False)
     options: reactive[ViewOptions] = reactive(ViewOptions(), repaint=False)
+
+    @dataclass
+    class ColumnsWanted(Message):
+        """The user wants to choose columns."""
+
+        shown: tuple[str, ...]
+        """Fields that the columns show now."""
 
     def __init__(
         self,
@@ -111,16 +90,33 @@ class RunList(Vertical):
         classes: str | None = None,
     ) -> None:
         super().__init__(name=name, id=id, classes=classes)
-        self._columns: tuple[tuple[str, int], ...] = ()
-        self._rows: dict[int, tuple[Text, ...]] = {}
         self._due = False
-        self._title = ""
-        self._empty = ""
+        self._title: tuple[str, str] = ("", "")
+        self._shows: tuple[object, ...] | None = None
+        """What the rows were written from."""
+        self._runs: tuple[RunView, ...] | None = None
+        """What `_chosen` was chosen from, by `_asked`."""
+        self._asked: tuple[object, ...] = ()
+        self._chosen: list[RunView] = []
+        self._order: tuple[object, ...] = ()
+        self._group = ""
+        self._views: list[RunView] = []
+        """`_chosen` in the order that is wanted."""
+        self._on_shelf = 0
+        self._problem = ""
+        self._reasons: dict[int, str] = {}
+        self._lines: dict[int, tuple[RunView, Shown, Line]] = {}
+        self._usual: Shown = ("", None, "")
+        self._headings: dict[str, tuple[tuple[object, ...], Line]] = {}
+        self._folded: set[str] = set()
+        self._told: list[int] = []
+        """Runs that the App was told of and has not echoed yet."""
+        self._follows = True
+        """The cursor goes to the focused run."""
 
     def compose(self) -> ComposeResult:
         yield FilterLine().data_bind(RunList.options)
-        yield RunTable(cursor_type="row", cell_padding=0, cursor_foreground_priority="renderable")
-        yield Static(id="no-runs", markup=False)
+        yield RunTable(opens=True, marks=True)
 
     @property
     def table(self) -> RunTable:
@@ -130,20 +126,23 @@ class RunList(Vertical):
     @property
     def shown_ids(self) -> tuple[int, ...]:
         """Ids of the runs that are listed now, from the top."""
-        return tuple(int(str(row.key.value)) for row in self.table.ordered_rows)
+        return tuple(int(line.key) for line in self.table.lines if line.heading is None)
 
     def on_mount(self) -> None:
         self.set_class(ascii_only(self), "-ascii")
         self.app.theme_changed_signal.subscribe(self, lambda _: self.sync())
         self.sync()
 
-    def on_resize(self) -> None:
-        self.sync()
-
     def watch_snapshot(self) -> None:
         self.sync()
 
-    def watch_focused(self) -> None:
+    def watch_focused(self, focused: int | None) -> None:
+        """Go where the App says, unless it only repeats where the cursor was put."""
+        if focused in self._told:
+            del self._told[: self._told.index(focused) + 1]
+            return
+        self._told.clear()
+        self._follows = True
         self.sync()
 
     def watch_marked(self) -> None:
@@ -152,31 +151,107 @@ class RunList(Vertical):
     def watch_options(self) -> None:
         self.sync()
 
+    def _change(self, **changes: object) -> None:
+        self.post_message(OptionsChanged(replace(self.options, **changes)))  # type: ignore[arg-type]
+
     def action_filter(self) -> None:
         """Open the line in which a filter is typed."""
         self.query_one(FilterLine).open()
 
     def action_sort(self) -> None:
         """Sort by the next column."""
-        now = RUN_SORTS.index(self.options.sort) if self.options.sort in RUN_SORTS else -1
-        following = RUN_SORTS[(now + 1) % len(RUN_SORTS)]
-        self.post_message(OptionsChanged(replace(self.options, sort=following)))
+        keys = list(dict.fromkeys([DEFAULT_SORT, *(c.sort_key for c in self.table.columns if c.sortable)]))
+        now = self._field.key
+        following = keys[(keys.index(now) + 1) % len(keys)] if now in keys else keys[0]
+        self._change(sort=following, reverse=False)
+
+    def action_reverse(self) -> None:
+        """Sort the other way round."""
+        self._change(reverse=not self.options.reverse)
 
     def action_attention(self) -> None:
         """Show only runs that need attention, or all again."""
-        self.post_message(OptionsChanged(replace(self.options, attention=not self.options.attention)))
+        self._change(attention=not self.options.attention)
 
-    def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
-        event.stop()
-        run_id = self.table.run_at_cursor
-        # Rows that come and go make events of their own; only where the cursor is now counts.
-        if run_id is not None and event.row_key.value == str(run_id) and run_id != self.focused:
+    def action_group_runs(self) -> None:
+        """Group by the next quality, or not at all."""
+        self._change(group=_after(self.options.group, list(GROUPS)))
+
+    def action_shelf(self) -> None:
+        """List archived runs, the trash, the runs again."""
+        self._change(shelf=_after(self.options.shelf, list(Shelf)))
+
+    def action_columns(self) -> None:
+        """Ask for the form in which columns are chosen and ordered."""
+        shown = (column.sort_key for column, _ in self.table.shown_columns)
+        self.post_message(self.ColumnsWanted(tuple(key for key in shown if key in FIELDS)))
+
+    @property
+    def _field(self) -> RunField:
+        """What the runs are sorted by."""
+        return field_of(self.options.sort) or FIELDS[DEFAULT_SORT]
+
+    @property
+    def _downwards(self) -> bool:
+        return self._field.best_first != self.options.reverse
+
+    @on(RowTable.HeaderClicked)
+    def sort_by_column(self, message: RowTable.HeaderClicked) -> None:
+        """Sort by the column; the other way round where it is sorted by it already."""
+        message.stop()
+        again = message.column == self._field.key
+        self._change(sort=message.column, reverse=again and not self.options.reverse)
+
+    @on(RowTable.Moved)
+    def tell_focus(self, message: RowTable.Moved) -> None:
+        """The user put the cursor on another run, or on a heading."""
+        message.stop()
+        if message.key.isdecimal():
+            self._tell(int(message.key))
+
+    def _tell(self, run_id: int) -> None:
+        self._follows = False
+        if run_id != (self._told[-1] if self._told else self.focused):
+            self._told.append(run_id)
             self.post_message(RunFocused(run_id))
 
-    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
-        event.stop()
-        if event.row_key.value is not None:
-            self.post_message(RunOpened(int(event.row_key.value)))
+    @on(RowTable.Opened)
+    def open_row(self, message: RowTable.Opened) -> None:
+        """Open a run; fold or unfold a group."""
+        message.stop()
+        if message.key.isdecimal():
+            self.post_message(RunOpened(int(message.key)))
+        else:
+            self._fold(message.key, message.key not in self._folded)
+
+    @on(RowTable.Marked)
+    def mark_row(self, message: RowTable.Marked) -> None:
+        """Mark the run, or take its mark away."""
+        message.stop()
+        if message.key.isdecimal():
+            self.post_message(RunMarked(int(message.key)))
+
+    @on(RunTable.Folded)
+    def fold(self, message: RunTable.Folded) -> None:
+        """Fold the group and put the cursor on its heading."""
+        message.stop()
+        lines = self.table.lines
+        at = next((i for i, line in enumerate(lines) if line.key == message.key), -1)
+        heading = next((lines[i].key for i in range(at, -1, -1) if lines[i].heading is not None), None)
+        if heading is not None:
+            self.table.move_to(heading)
+            self._fold(heading, True)
+
+    @on(RunTable.Unfolded)
+    def unfold(self, message: RunTable.Unfolded) -> None:
+        """Show the runs of a group."""
+        message.stop()
+        self._fold(message.key, False)
+
+    def _fold(self, key: str, folded: bool) -> None:
+        if key.startswith(GROUP_KEY) and folded != (key in self._folded):
+            self._folded ^= {key}
+            self.sync()
 
     def sync(self) -> None:
         """Show the present state soon, once for all changes of this moment."""
@@ -186,142 +261,156 @@ class RunList(Vertical):
 
     def _sync(self) -> None:
         self._due = False
-        if not self.is_mounted or self.content_size.width <= 0:
+        if not self.is_mounted:
             return
-        views, problem = run_rows.chosen(self.snapshot.runs if self.snapshot else (), self.options)
-        self._say(len(views), problem)
-        colours = ink(self)
-        with self.prevent(DataTable.RowHighlighted):
-            self._show(views, colours)
-            self._place_cursor()
+        table, look = self.table, chart_look(self)
+        moved = self._choose()
+        chosen = (self._views, self._asked, self._order, self._group, self.options.columns)
+        folded = frozenset(self._folded)
+        shows = (*chosen, self.marked, folded, look.palette, look.ascii_only, self._empty_store)
+        if self._shows is None or not all(map(_same, shows, self._shows)):
+            self._shows = shows
+            self._say()
+            columns = columns_for(self.options, self._views)
+            table.empty = self._why_empty()
+            lines = list(self._written(columns[0].key, look))
+            table.show(lines, columns=columns, sort=(self._field.key, self._downwards))
+        if moved:
+            table.reveal()
+        self._place_cursor()
 
-    def _say(self, shown: int, problem: str) -> None:
-        """Title, filter problem and empty state; only what differs is painted."""
+    @property
+    def _empty_store(self) -> bool | None:
+        """Whether there are no runs at all; None: not known yet."""
+        return None if self.snapshot is None else not self.snapshot.runs
+
+    def _choose(self) -> bool:
+        """Choose and sort the runs, where others are there or wanted than before.
+
+        Returns:
+            whether others are wanted, or in another order.
+        """
         options, snapshot = self.options, self.snapshot
-        total = len(snapshot.runs) if snapshot else 0
+        runs = snapshot.runs if snapshot else ()
+        asked = (options.filter, options.filter_is_regex, options.attention, options.shelf)
+        order = (options.sort, options.reverse)
+        others, moved = asked != self._asked, order != self._order
+        regrouped, self._group = options.group != self._group, options.group
+        if self._runs is not None and len(runs) == len(self._runs) and all(map(is_, runs, self._runs)):
+            runs = self._runs
+        if runs is not self._runs:
+            self._reasons = _waiting(runs, snapshot.taken if snapshot else 0.0)
+            if len(self._lines) > len(runs):
+                known = {view.run.id for view in runs}
+                self._lines = {run_id: kept for run_id, kept in self._lines.items() if run_id in known}
+        if others or runs is not self._runs:
+            self._chosen, self._problem = filters.chosen(runs, options)
+            self._on_shelf = len(filters.on_shelf(runs, self._shelf))
+        if others or moved or runs is not self._runs:
+            self._views = sorted_by(self._chosen, options.sort, options.reverse)
+        self._runs, self._asked, self._order = runs, asked, order
+        return others or moved or regrouped
+
+    @property
+    def _shelf(self) -> Shelf:
+        return Shelf(self.options.shelf) if self.options.shelf in list(Shelf) else Shelf.RUNS
+
+    def _say(self) -> None:
+        """Title and filter problem; only what differs is painted."""
+        options = self.options
         limits = ["! attention"] if options.attention else []
         if options.filter:
-            limits.append(f"{'regex' if options.filter_is_regex else 'glob'}: {fmt.plain(options.filter)}")
-        count = f"Runs {shown}/{total}" if limits else "Runs"
-        title = f"{count}  ({' · '.join(limits or ['/ filter'])} · s sort: {options.sort})"
-        if (title, problem) != (self._title, self.border_subtitle or ""):
+            limits.append(f"{'regex' if options.filter_is_regex else 'filter'}: {fmt.plain(options.filter)}")
+        name = SHELF_NAMES[self._shelf]
+        count = f"{name} {len(self._views)}/{self._on_shelf}" if limits else name
+        arrow = "▾" if self._downwards else "▴"
+        by = GROUPS.get(options.group, "")
+        hint = ["/ filter"] if self._shelf is Shelf.RUNS and not by else []
+        parts = [*(limits or hint), f"s sort: {self._field.title} {arrow}"]
+        parts += [by] * bool(by)
+        title = f"{count}  ({' · '.join(parts)})", fmt.plain(self._problem)
+        if title != self._title:
             self._title = title
-            self.border_title = Content(title)
-            self.border_subtitle = Content(fmt.plain(problem))
+            self.border_title, self.border_subtitle = map(Content, title)
+
+    def _why_empty(self) -> str:
+        snapshot, options = self.snapshot, self.options
         if snapshot is None:
-            empty = "reading the store…"
-        elif not total:
-            empty = NO_RUNS
-        elif shown:
-            empty = ""
-        elif options.attention:
-            empty = "Nothing needs attention. ! shows all runs again."
-        else:
-            empty = f"No run fits {fmt.plain(options.filter)!r}: / changes the filter, esc in it clears it."
-        if empty != self._empty:
-            self._empty = empty
-            self.query_one("#no-runs", Static).update(Content(empty))
-        self.set_class(bool(empty), "-empty")
+            return "reading the store…"
+        if not snapshot.runs:
+            return NO_RUNS
+        if not self._on_shelf:
+            return NOTHING_ON[self._shelf]
+        if options.attention:
+            return "Nothing needs attention. ! shows all runs again."
+        return f"No run fits {fmt.plain(options.filter)!r}: / changes the filter, esc in it clears it."
 
-    def _show(self, views: Sequence[RunView], colours: Ink) -> None:
-        """Bring the table's rows to `views`: only cells that differ are written."""
-        table = self.table
-        scrollbar = 1 if len(views) > max(0, self.content_size.height - 1) else 0
-        columns, rows = self._written(views, colours, self.content_size.width - 1 - scrollbar)
-        layout = tuple((key, width) for key, width, _ in columns)
-        if layout != self._columns:
-            self._columns, self._rows = layout, {}
-            table.clear(columns=True)
-            for key, width, title in columns:
-                table.add_column(title, width=width, key=key)
-        for run_id in self._rows.keys() - rows.keys():
-            table.remove_row(str(run_id))
-        for run_id, cells in rows.items():
-            old = self._rows.get(run_id)
-            if old is None:
-                table.add_row(*cells, key=str(run_id))
-                continue
-            kept = []
-            for (key, _), before, now in zip(layout, old, cells, strict=True):
-                kept.append(before if same_text(before, now) else now)
-                if kept[-1] is now:
-                    table.update_cell(str(run_id), key, now)
-            rows[run_id] = tuple(kept)
-        self._rows = rows
-        self._order(rows)
-
-    def _order(self, wanted: Iterable[int]) -> None:
-        """Sort the rows where they are not in order."""
-        order = {str(run_id): place for place, run_id in enumerate(wanted)}
-        table = self.table
-        if [row.key.value for row in table.ordered_rows] != list(order):
-            places = {id(self._rows[int(key)][0]): place for key, place in order.items()}
-            table.sort(self._columns[0][0], key=lambda cell: places[id(cell)])
-
-    def _written(
-        self, views: Sequence[RunView], colours: Ink, width: int
-    ) -> tuple[list[tuple[str, int, Text]], dict[int, tuple[Text, ...]]]:
-        """The widest layout that fits, as key, width and title of each column, and each run's cells."""
-        palette = chart_look(self).palette
-        position = {run_id: place for place, run_id in enumerate(self.marked)}
+    def _written(self, first: str, look: Look) -> Iterator[Line]:
+        """The lines; those of runs that are as they were are the same objects as before."""
+        palette = [colour if colour[:1] == "#" else f"ansi_{colour}" for colour in look.palette]
         marks = {
-            view.run.id: run_rows.mark_sign(position.get(view.run.id), palette, colours.ascii_only)
-            for view in views
+            run_id: (look.marker(place), palette[place % len(palette)])
+            for place, run_id in enumerate(self.marked)
         }
-        badges = any(run_rows.FINDINGS.write(view, colours) for view in views)
-        for layout in LAYOUTS:
-            layout = tuple(column for column in layout if badges or column is not run_rows.FINDINGS)
-            cells = {v.run.id: [column.write(v, colours) for column in layout] for v in views}
-            widths = [
-                max([len(column.title), *(row[i].cell_len for row in cells.values())])
-                for i, column in enumerate(layout)
-            ]
-            spare = width - SIGNS - sum(widths) - (len(layout) - 1)
-            if spare >= 0 or widths[0] + spare >= run_rows.LEAST_NAME:
-                break
-        widths[0] = max(1, widths[0] + min(spare, 0))
-        gap = 2 if spare >= len(layout) - 1 else 1
-        titles = [_aligned(Text(c.title), w, c.right) for c, w in zip(layout, widths, strict=True)]
-        columns = [("signs", SIGNS, Text(""))]
-        columns += [(c.key, w + gap, title) for c, w, title in zip(layout, widths, titles, strict=True)]
-        columns[-1] = (layout[-1].key, widths[-1], titles[-1])
-        rows = {}
+        if not GROUPS.get(self.options.group):
+            yield from self._run_lines(self._views, first, marks)
+            return
+        for group in grouped(self._views, self.options.group):
+            yield self._heading(group)
+            if group.key not in self._folded:
+                yield from self._run_lines(group.views, first, marks)
+
+    def _run_lines(
+        self, views: Sequence[RunView], first: str, marks: dict[int, tuple[str, str]]
+    ) -> Iterator[Line]:
+        lines, reasons = self._lines, self._reasons
+        if self._usual[0] != first:
+            self._usual = (first, None, "")
+        usual = self._usual
         for view in views:
-            lead = run_rows.glyph(view, colours).append_text(marks[view.run.id])
-            own = [
-                _aligned(cell, w, column.right)
-                for column, w, cell in zip(layout, widths, cells[view.run.id], strict=True)
-            ]
-            rows[view.run.id] = tuple(
-                _in_ascii(cell) if colours.ascii_only else cell for cell in (lead, *own)
-            )
-        return columns, rows
+            run_id = view.run.id
+            kept = lines.get(run_id)
+            shown = usual
+            if run_id in marks or run_id in reasons:
+                shown = (first, marks.get(run_id), reasons.get(run_id, ""))
+            if kept is None or kept[0] is not view or (kept[1] is not shown and kept[1] != shown):
+                mark = Content.styled(*shown[1]) if shown[1] else None
+                line = Line(str(run_id), RunCells(view, first, mark, shown[2]))
+                kept = lines[run_id] = view, shown, line
+            yield kept[2]
+
+    def _heading(self, group: RunGroup) -> Line:
+        shown = (group.views, group.key in self._folded)
+        kept = self._headings.get(group.key)
+        if kept is None or kept[0] != shown:
+            heading = heading_of(group, folded=shown[1])
+            kept = self._headings[group.key] = shown, Line(group.key, heading=heading, stops=True)
+        return kept[1]
 
     def _place_cursor(self) -> None:
-        """Put the cursor on the focused run; where that is not shown, ask for the one in its place."""
+        """Put the cursor on the focused run when it is another; where that one is not shown, ask for the one
+        in its place."""
         table = self.table
-        if not self._rows:
-            return
-        if self.focused in self._rows:
-            row = table.get_row_index(RowKey(str(self.focused)))
-            if row != table.cursor_row:
-                table.move_cursor(row=row, animate=False)
-            return
-        table.move_cursor(row=min(max(table.cursor_row, 0), table.row_count - 1), animate=False)
-        run_id = table.run_at_cursor
-        if run_id is not None:
-            self.post_message(RunFocused(run_id))
+        if self._follows and self.focused is not None and table.has_row(str(self.focused)):
+            table.move_to(str(self.focused))
+            self._follows = False
+        elif table.run_at_cursor is not None:
+            self._tell(table.run_at_cursor)
 
 
-def _aligned(cell: Text, width: int, right: bool) -> Text:
-    """The cell in exactly `width` cells."""
-    cell = cell.copy()
-    cell.truncate(width, overflow="ellipsis")
-    if right:
-        cell.pad_left(width - cell.cell_len)
-    return cell
+def _waiting(runs: Sequence[RunView], now: float) -> dict[int, str]:
+    """Run id -> why it waits."""
+    if not any(view.state is State.QUEUED for view in runs):
+        return {}
+    from lvmtui.waiting import waiting_reasons
+
+    return waiting_reasons([view.run for view in runs], now)
 
 
-def _in_ascii(cell: Text) -> Text:
-    cell.plain = fmt.ascii_text(cell.plain)
-    return cell
+def _same(one: object, other: object) -> bool:
+    # Lists of runs are built anew where anything may differ; comparing them would look at every run.
+    return one is other if isinstance(one, list) else one == other
+
+
+def _after(now: str, known: Sequence[str]) -> str:
+    return known[(known.index(now) + 1) % len(known)] if now in known else known[0]

@@ -1,239 +1,247 @@
-"""What the list of runs shows of each run: which ones, in which order, and the words of each column."""
+"""What the list of runs shows of each run: its columns, and what stands in them. Pure."""
 
 from __future__ import annotations
 
-import fnmatch
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from rich.text import Text
+from textual.content import Content
 
 from lvmtui import format as fmt
 from lvmtui.config import ViewOptions
-from lvmtui.figure import ASCII_MARKERS, MARKERS
-from lvmtui.leaderboard.verdicts import Verdict, badge, judge, worth
+from lvmtui.leaderboard.verdicts import Verdict, badge, worth
 from lvmtui.remaining import remaining_of
+from lvmtui.run_fields import FIELDS, columns_of
 from lvmtui.snapshot import GLYPHS, RunView, State
 from lvmtui.store.records import Severity
-from lvmtui.widgets.look import Ink
+from lvmtui.widgets.cells import INK, MUTED, from_text
 from lvmtui.widgets.meters import patience_meter
+from lvmtui.widgets.row_table import Column
 
-LEAST_NAME = 14
-"""Longer names are cut to this before other columns go."""
+LEAST_NAME = 17
+"""Longer names are cut to this, signs included, before other columns go."""
 
-_STATE_ORDER = (
-    State.RUNNING,
-    State.STARTING,
-    State.STOPPING,
-    State.QUEUED,
-    State.LOST,
-    State.FAILED,
-    State.STOPPED,
-    State.EARLY_STOPPED,
-    State.COMPLETED,
+MOST_TEXT = 400
+"""Characters of outside text that are looked at: no line is longer."""
+
+SIGNS = 3
+"""Cells before a row: state, mark and pin."""
+
+BEFORE = " " * SIGNS
+"""Before the label of the first column."""
+
+PIN = "↑"
+"""The sign of a pinned run: it stays on top."""
+
+AUTOMATIC = (
+    Column("name", f"{BEFORE}name", shrinks=True, least=LEAST_NAME, sortable=True),
+    Column("found", "", priority=5),
+    Column("ctx", "ctx", right=True, priority=10, sortable=True),
+    Column("epoch", "ep", right=True, priority=3, sortable=True),
+    Column("hit5", "Hit@5", priority=1, sortable=True),
+    Column("hit5_wide", "Hit@5", priority=4, wider_than="hit5", sortable=True),
+    Column("vs", "vs base", right=True, priority=7, sortable=True),
+    Column("mrr", "MRR", right=True, priority=9, sortable=True),
+    Column("state", "state", priority=2, sortable=True, shrinks=True, least=12),
+    Column("state_wide", "state", priority=6, wider_than="state", sortable=True, shrinks=True, least=24),
+    Column("left", "left", right=True, priority=8, sortable=True),
 )
+"""Where the user has chosen none: what fits of these. `found` is there where something was found, `left`
+where a run trains."""
+
+DETAILED = {"hit5": "hit5_wide", "state": "state_wide"}
+"""Fields of which there is more to show where there is room."""
+
+SHRINKING = {"name", "phase", "state", "tags", "note", "model", "error", "data", "is", "device", "host"}
+"""Chosen columns that may be cut, the others are numbers or short."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column: its title and how a run's cell is written."""
-
-    key: str
-    title: str
-    write: Callable[[RunView, Ink], Text]
-    right: bool = False
-
-
-def chosen(views: Sequence[RunView], options: ViewOptions) -> tuple[list[RunView], str]:
-    """The runs that filter and `!` let through, sorted; and what is wrong with the filter, if anything.
-
-    A filter fits a run's name, state, model, tags or note. A glob without wildcards fits anywhere in them.
-    """
-    fits, problem = _matcher(options)
-    shown = [view for view in views if fits(view) and (not options.attention or needs_attention(view))]
-    return sorted(shown, key=_sort_key(options.sort)), problem
-
-
-def needs_attention(view: RunView) -> bool:
-    """Whether somebody should look: lost, failed, on its way to a stop, an audit found an error, or it is
-    clearly below its baseline."""
-    if any(finding.severity is Severity.ERROR for finding in view.findings):
-        return True
-    if view.state in {State.LOST, State.FAILED, State.STOPPING} or view.stop_requested:
-        return True
-    return view.best is not None and judge(view.best, view.baseline, view.run.targets) is Verdict.BELOW
+def columns_for(options: ViewOptions, views: Sequence[RunView]) -> tuple[Column, ...]:
+    """The columns of the list, from the left."""
+    chosen = columns_of(options.columns)
+    if not chosen:
+        idle = set()
+        if not any(view.findings and badge(view.findings) for view in views):
+            idle.add("found")
+        if not any(view.state.is_active for view in views):
+            idle.add("left")
+        return tuple(column for column in AUTOMATIC if column.key not in idle)
+    columns = []
+    for place, field in enumerate(chosen):
+        column = Column(
+            field.key,
+            field.title if place else f"{BEFORE}{field.title}",
+            right=field.right and place > 0 and field.key not in DETAILED,
+            priority=place,
+            shrinks=field.key in SHRINKING,
+            least=LEAST_NAME if place == 0 else 8,
+            sortable=True,
+        )
+        columns.append(column)
+        if field.key in DETAILED:
+            wide = DETAILED[field.key]
+            columns.append(replace(column, key=wide, wider_than=field.key, priority=len(chosen) + place))
+    return tuple(columns)
 
 
-def _matcher(options: ViewOptions) -> tuple[Callable[[RunView], bool], str]:
-    wanted = options.filter.strip()
-    if not wanted:
-        return (lambda _: True), ""
-    if options.filter_is_regex:
-        try:
-            pattern = re.compile(wanted, re.IGNORECASE)
-        except re.error as error:
-            return (lambda _: True), f"not a regular expression: {error}"
-    else:
-        glob = wanted if any(sign in wanted for sign in "*?[") else f"*{wanted}*"
-        pattern = re.compile(fnmatch.translate(glob), re.IGNORECASE)
+class RunCells(Mapping[str, Content]):
+    """The cells of one run, each written when it is first asked for."""
 
-    def fits(view: RunView) -> bool:
-        run = view.run
-        texts = (run.name, view.state.value, run.model, run.tags, run.note)
-        return any(pattern.search(text) for text in texts)
+    __slots__ = ("_first", "_known", "_mark", "_reason", "_view")
 
-    return fits, ""
+    def __init__(self, view: RunView, first: str, mark: Content | None = None, reason: str = "") -> None:
+        """
+        Args:
+            view: the run.
+            first: key of the first column: state, mark and pin stand before it.
+            mark: sign and colour that it has in the charts, where it is marked.
+            reason: why it waits, where it does.
+        """
+        self._view, self._first, self._mark, self._reason = view, first, mark, reason
+        self._known: dict[str, Content] = {}
 
+    def __getitem__(self, key: str) -> Content:
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._written(key)
+        return known
 
-def _sort_key(sort: str) -> Callable[[RunView], tuple[object, ...]]:
-    """Ascending keys; equal runs newest first."""
-    return {
-        "name": lambda view: (view.run.phase, -view.run.id),
-        "state": lambda view: (_STATE_ORDER.index(view.state), -view.run.created, -view.run.id),
-        "Hit@5": lambda view: (-view.best.hit5 if view.best else 1.0, -view.run.id),
-        "epoch": lambda view: (-view.run.progress.epoch, -view.run.id),
-    }.get(sort, lambda view: (-view.run.created, -view.run.id))
+    def __iter__(self) -> Iterator[str]:
+        return iter((*WRITERS, *FIELDS))
 
+    def __len__(self) -> int:
+        return len(WRITERS.keys() | FIELDS.keys())
 
-def glyph(view: RunView, colours: Ink) -> Text:
-    """The state's sign."""
-    return Text(GLYPHS[view.state], colours.of_state(view.state))
-
-
-def mark_sign(position: int | None, palette: Sequence[str], ascii_only: bool) -> Text:
-    """The sign and colour that a marked run has in the charts; a blank for others."""
-    if position is None:
-        return Text(" ")
-    signs = ASCII_MARKERS if ascii_only else MARKERS
-    return Text(signs[position % len(signs)], palette[position % len(palette)])
+    def _written(self, key: str) -> Content:
+        if key in {"state", "state_wide"}:
+            cell = status(self._view, self._reason, wide=key == "state_wide")
+        elif key in WRITERS:
+            cell = WRITERS[key](self._view)
+        else:
+            cell = Content(FIELDS[key].written(self._view)[:MOST_TEXT])
+        own = key == self._first or DETAILED.get(self._first) == key
+        return signs(self._view, self._mark) + cell if own else cell
 
 
-def name(view: RunView, colours: Ink) -> Text:
+def signs(view: RunView, mark: Content | None = None) -> Content:
+    """State, mark and pin, a cell each."""
+    state = Content.styled(GLYPHS[view.state], INK.of_state(view.state))
+    pin = Content.styled(PIN, INK.accent) if view.run.pinned else Content(" ")
+    return state + (mark or Content(" ")) + pin
+
+
+def name(view: RunView) -> Content:
     """`phase-3 #17`."""
-    return Text(fmt.plain(view.run.name), colours.text)
+    phase = fmt.plain(view.run.phase[:MOST_TEXT])
+    return Content(f"{phase} #{view.run.id}")
 
 
-def epochs(view: RunView, colours: Ink) -> Text:
+def epochs(view: RunView) -> Content:
     """`19/50` while there are more to come, `23` after."""
-    progress = view.run.progress
-    if view.state is State.QUEUED and not progress.epoch:
-        return Text("")
-    if view.state.is_active or view.state is State.QUEUED:
-        return Text(f"{progress.epoch}/{progress.epochs}", colours.text)
-    return Text(str(progress.epoch), colours.text)
+    if view.state is State.QUEUED and not view.run.progress.epoch:
+        return Content("")
+    return Content(FIELDS["epoch"].written(view))
 
 
-def hit5(view: RunView, colours: Ink) -> Text:
+def hit5(view: RunView) -> Content:
     """`17.9 ▲`: the best Hit@5; ▲ the newest evaluation is the best, ▼ it fell short; ♛ the champion."""
-    return _hit5(view, colours, with_interval=False)
+    return _hit5(view, with_interval=False)
 
 
-def hit5_interval(view: RunView, colours: Ink) -> Text:
+def hit5_wide(view: RunView) -> Content:
     """`17.9 ±1.2 ▲`."""
-    return _hit5(view, colours, with_interval=True)
+    return _hit5(view, with_interval=True)
 
 
-def _hit5(view: RunView, colours: Ink, *, with_interval: bool) -> Text:
+def _hit5(view: RunView, *, with_interval: bool) -> Content:
     best = view.best
     if best is None:
-        return Text(fmt.MISSING if view.state is not State.QUEUED else "", colours.muted)
-    text = Text().append(f"{fmt.percent(best.hit5):>4}", f"bold {colours.text}".strip())
+        return Content.styled(fmt.MISSING if view.state is not State.QUEUED else "", MUTED)
+    parts = [(f"{fmt.percent(best.hit5):>4}", "bold")]
     if with_interval and best.hit5_interval:
-        text.append(f" {fmt.plus_minus(best.hit5_interval.low, best.hit5_interval.high)}", colours.muted)
-    sign, colour = _trend(view, colours)
-    if view.aliases:
-        sign, colour = "♛", colours.accent
-    return text.append(f" {sign}", colour)
+        parts.append((f" {fmt.plus_minus(best.hit5_interval.low, best.hit5_interval.high)}", MUTED))
+    sign, colour = ("♛", INK.accent) if view.aliases else _trend(view)
+    return Content.assemble(*parts, (f" {sign}", colour))
 
 
-def _trend(view: RunView, colours: Ink) -> tuple[str, str]:
+def _trend(view: RunView) -> tuple[str, str]:
     best, last = view.best, view.last
     if not view.state.is_active or best is None or last is None:
         return " ", ""
-    return ("▲", colours.success) if last.epoch <= best.epoch else ("▼", colours.warning)
+    return ("▲", INK.success) if last.epoch <= best.epoch else ("▼", INK.warning)
 
 
-def status(view: RunView, colours: Ink) -> Text:
-    """The patience meter of a run that trains; else its state in words with the key that helps."""
-    return _status(view, colours, " · r resume")
-
-
-def status_short(view: RunView, colours: Ink) -> Text:
-    """`status` with the bare key."""
-    return _status(view, colours, " · r")
-
-
-def _status(view: RunView, colours: Ink, resume: str) -> Text:
+def status(view: RunView, reason: str = "", *, wide: bool = True) -> Content:
+    """The patience meter of a run that trains, why a queued one waits, else the state in words with the key
+    that helps."""
     state, progress = view.state, view.run.progress
     if state is State.RUNNING and not view.stop_requested and progress.patience > 0:
-        return patience_meter(progress.patience_used, progress.patience, colours)
+        return patience(view)
+    if state is State.QUEUED and reason:
+        words = fmt.plain(reason[:MOST_TEXT] if wide else reason[:MOST_TEXT].partition(":")[0])
+        return Content.styled(
+            words if words.startswith(("held", "blocked", "waits")) else f"queued: {words}", MUTED
+        )
     word = "stopping" if view.stop_requested and state.is_active else state.value
-    words = {"completed": "done", "early stopped": "early stop"}.get(word, word)
-    return Text(words + (resume if state.is_resumable else ""), colours.of_state(state))
+    word = {"completed": "done", "early stopped": "early stop"}.get(word, word)
+    if state in {State.LOST, State.FAILED} and wide and progress.epoch:
+        word += f" at ep {progress.epoch}"
+    key = (" · r resume" if wide else " · r") if state.is_resumable else ""
+    return Content.styled(word + key, INK.of_state(state))
 
 
-def left(view: RunView, colours: Ink) -> Text:
+def patience(view: RunView) -> Content:
+    """`●●○ 1/3`: one dot an evaluation that may still pass without a gain."""
+    return from_text(patience_meter(view.run.progress.patience_used, view.run.progress.patience, INK))
+
+
+def left(view: RunView) -> Content:
     """Time left at most."""
     time = remaining_of(view.run) if view.state.is_active else None
-    return Text(f"≤{fmt.duration(time.worst)}" if time else "", colours.muted)
+    return Content.styled(f"≤{fmt.duration(time.worst)}" if time else "", MUTED)
 
 
-def against(view: RunView, colours: Ink) -> Text:
+def against(view: RunView) -> Content:
     """Points of Hit@5 above or below the strongest baseline; its colour says whether that may be chance."""
     if view.best is None or view.baseline is None:
-        return Text("")
+        return Content("")
     found = worth(view.best, view.baseline, view.run.targets)
     colour = {
-        Verdict.BELOW: colours.error,
-        Verdict.UNDER: colours.warning,
-        Verdict.NOISE: colours.warning,
-    }.get(found.verdict, colours.success)
-    return Text(fmt.signed(found.gain), colour)
+        Verdict.BELOW: INK.error,
+        Verdict.UNDER: INK.warning,
+        Verdict.NOISE: INK.warning,
+    }.get(found.verdict, INK.success)
+    return Content.styled(fmt.signed(found.gain), colour)
 
 
-def findings(view: RunView, colours: Ink) -> Text:
+def findings(view: RunView) -> Content:
     """`✖1`, `!2`: how much of the worst kind the audits found."""
-    worst = badge(view.findings)[:1]
-    return Text("").join(
-        Text(words, colours.error if severity is Severity.ERROR else colours.warning)
-        for severity, words in worst
+    return Content("").join(
+        Content.styled(words, INK.error if severity is Severity.ERROR else INK.warning)
+        for severity, words in badge(view.findings)[:1]
     )
 
 
-def mrr(view: RunView, colours: Ink) -> Text:
-    """MRR of the best evaluation."""
-    return Text(fmt.small(view.best.mrr) if view.best else "", colours.text)
+def _mrr(view: RunView) -> Content:
+    return Content(fmt.small(view.best.mrr) if view.best else "")
 
 
-def context(view: RunView, colours: Ink) -> Text:
-    """Context length."""
-    return Text(str(view.run.context), colours.muted)
+def _context(view: RunView) -> Content:
+    return Content.styled(FIELDS["ctx"].written(view), MUTED)
 
 
-NAME = Column("name", "name", name)
-EPOCHS = Column("ep", "ep", epochs, right=True)
-HIT5 = Column("hit5", "Hit@5", hit5)
-HIT5_INTERVAL = Column("hit5i", "Hit@5", hit5_interval)
-STATUS = Column("status", "patience", status)
-STATUS_SHORT = Column("short", "patience", status_short)
-LEFT = Column("left", "left", left, right=True)
-AGAINST = Column("against", "vs base", against, right=True)
-MRR = Column("mrr", "MRR", mrr, right=True)
-CONTEXT = Column("context", "ctx", context, right=True)
-
-FINDINGS = Column("found", "", findings)
-"""Left out where no run that is shown has any."""
-
-LAYOUTS: tuple[tuple[Column, ...], ...] = (
-    (NAME, FINDINGS, CONTEXT, EPOCHS, HIT5_INTERVAL, AGAINST, MRR, STATUS, LEFT),
-    (NAME, FINDINGS, EPOCHS, HIT5_INTERVAL, AGAINST, STATUS, LEFT),
-    (NAME, FINDINGS, EPOCHS, HIT5_INTERVAL, AGAINST, STATUS),
-    (NAME, FINDINGS, EPOCHS, HIT5_INTERVAL, STATUS),
-    (NAME, FINDINGS, EPOCHS, HIT5_INTERVAL, STATUS_SHORT),
-    (NAME, FINDINGS, EPOCHS, HIT5, STATUS_SHORT),
-    (NAME, FINDINGS, HIT5, STATUS_SHORT),
-    (NAME, FINDINGS, HIT5),
-    (NAME, FINDINGS),
-)
-"""From the widest to the narrowest."""
+WRITERS: Mapping[str, Callable[[RunView], Content]] = {
+    "name": name,
+    "found": findings,
+    "ctx": _context,
+    "epoch": epochs,
+    "hit5": hit5,
+    "hit5_wide": hit5_wide,
+    "vs": against,
+    "mrr": _mrr,
+    "patience": patience,
+    "state": status,
+    "state_wide": status,
+    "left": left,
+}
+"""Column -> how its cell is written, where that is more than the plain value."""

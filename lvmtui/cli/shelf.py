@@ -1,0 +1,207 @@
+"""Subcommands that keep runs in order: pin, archive, rm, restore, trash, note, tag."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from lvmtui.cli.session import (
+    JsonOption,
+    RunArgument,
+    Session,
+    StoreOption,
+    YesOption,
+    ask,
+    find_run,
+    line,
+    names,
+    note,
+    session_of,
+    write,
+)
+from lvmtui.errors import UsageError
+from lvmtui.format import counted, duration, plain, size
+from lvmtui.store.records import Run
+
+RunsArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="RUN…", help="Runs: 17, '#17', 'phase-3 #17' or last.", show_default=False),
+]
+
+_TAG = re.compile(r"[^,\s][^,]{0,60}")
+
+
+def pin(context: typer.Context, runs: RunsArgument, store: StoreOption = None) -> None:
+    """Keep runs on top of lists."""
+    from lvmtui import shelving
+
+    session = _changing(context, store, "pin")
+    _each(session, runs, lambda run: shelving.pin(session.store, run.id), "{} stays on top")
+
+
+def unpin(context: typer.Context, runs: RunsArgument, store: StoreOption = None) -> None:
+    """Pin runs no longer."""
+    from lvmtui import shelving
+
+    session = _changing(context, store, "unpin")
+    _each(session, runs, lambda run: shelving.pin(session.store, run.id, False), "{} is no longer pinned")
+
+
+def archive(context: typer.Context, runs: RunsArgument, store: StoreOption = None) -> None:
+    """Take runs out of lists, leaderboards and exports; `lvmtui ls --archived` shows them."""
+    from lvmtui import shelving
+
+    session = _changing(context, store, "archive")
+    _each(session, runs, lambda run: shelving.archive(session.store, run.id), "{} is archived")
+
+
+def unarchive(context: typer.Context, runs: RunsArgument, store: StoreOption = None) -> None:
+    """Bring archived runs back."""
+    from lvmtui import shelving
+
+    session = _changing(context, store, "unarchive")
+    _each(session, runs, lambda run: shelving.archive(session.store, run.id, False), "{} is listed again")
+
+
+def rm(context: typer.Context, runs: RunsArgument, store: StoreOption = None) -> None:
+    """Put runs into the trash. Nothing of them is deleted before `lvmtui trash empty`."""
+    from lvmtui import shelving
+
+    session = _changing(context, store, "rm")
+    told = "{0} is in the trash; `lvmtui restore {1}` takes it out"
+    _each(session, runs, lambda run: shelving.trash(session.store, run.id), told)
+
+
+def restore(context: typer.Context, runs: RunsArgument, store: StoreOption = None) -> None:
+    """Take runs out of the trash."""
+    from lvmtui import shelving
+
+    session = _changing(context, store, "restore")
+    _each(session, runs, lambda run: shelving.restore(session.store, run.id), "{} is out of the trash")
+
+
+trash = typer.Typer(help="Look into the trash, or empty it.", invoke_without_command=True)
+
+
+@trash.callback()
+def _trash(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_trash(context)
+
+
+@trash.command("ls")
+def list_trash(context: typer.Context, as_json: JsonOption = False, store: StoreOption = None) -> None:
+    """List the runs in the trash, the longest there first."""
+    from lvmtui import shelving
+
+    runs = shelving.in_trash(session_of(context, store).store)
+    if as_json:
+        from lvmtui.export.text import to_json
+
+        write(to_json([{"run_id": run.id, "run": run.name, "trashed": run.trashed} for run in runs]))
+        return
+    if not runs:
+        note("The trash is empty.")
+    now = time.time()
+    for run in runs:
+        line(f"{run.name}  {duration(now - (run.trashed or now))} ago")
+
+
+@trash.command("empty")
+def empty_trash(
+    context: typer.Context,
+    older_than: Annotated[
+        str, typer.Option(metavar="TIME", help="Only runs that have been there so long: 30d, 12h.")
+    ] = "",
+    yes: YesOption = False,
+    store: StoreOption = None,
+) -> None:
+    """Delete the runs in the trash for good, with their checkpoints, metrics and logs."""
+    from lvmtui import shelving
+    from lvmtui.filters.values import seconds
+
+    session = _changing(context, store, "trash empty")
+    least = seconds(older_than) if older_than else 0.0
+    if least is None:
+        raise UsageError(f"--older-than {older_than}: not a span of time", "For example: 30d, 12h.")
+    runs = shelving.in_trash(session.store, least)
+    if not runs:
+        note("The trash is empty." if not older_than else f"Nothing has been in the trash for {older_than}.")
+        return
+    shown = names(
+        [plain(run.name) for run in runs[:5]] + ([f"{len(runs) - 5} more"] if len(runs) > 5 else [])
+    )
+    ask(f"Delete {shown} for good, with checkpoints, metrics and logs? This cannot be undone", yes=yes)
+    deleted = shelving.delete_for_good(session.store, [run.id for run in runs])
+    line(f"{counted(len(deleted), 'run')} deleted, {size(sum(item.size for item in deleted))} freed")
+    for item in deleted:
+        if item.leftover:
+            note(f"Files of {item.run.name} are left in {item.leftover}")
+
+
+def annotate(
+    context: typer.Context,
+    run: RunArgument,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The note; '' takes it away.")],
+    store: StoreOption = None,
+) -> None:
+    """Write a note on a run, in place of the one it has."""
+    from lvmtui import shelving
+
+    session = _changing(context, store, "note")
+    found = find_run(session, run)
+    shelving.annotate(session.store, found.id, note=text.strip())
+    line(f"{found.name}: {text.strip()}" if text.strip() else f"{found.name} has no note now")
+
+
+def tag(
+    context: typer.Context,
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN… +TAG -TAG…", help="Runs, tags to add and tags to take away."),
+    ],
+    store: StoreOption = None,
+) -> None:
+    """Add tags to runs (+sweep) or take them away (-old)."""
+    from lvmtui import shelving
+
+    session = _changing(context, store, "tag")
+    changes = [word for word in words if word[:1] in {"+", "-"}]
+    runs = [find_run(session, word) for word in words if word[:1] not in {"+", "-"}]
+    if not runs or not changes:
+        raise UsageError("tag needs runs and tags", "For example: lvmtui tag 17 18 +good -old")
+    for change in changes:
+        if not _TAG.fullmatch(change[1:]) or plain(change) != change:
+            raise UsageError(f"{change[1:]!r} is no tag", "A tag has no comma and at most 60 characters.")
+    for run in {run.id: run for run in runs}.values():
+        now = changed_tags(run.tags, changes)
+        shelving.annotate(session.store, run.id, tags=now)
+        line(f"{run.name}: {now or 'no tags'}")
+
+
+def changed_tags(tags: str, changes: list[str]) -> str:
+    """The tags of a run, with commas between them, after some were added (`+x`) or taken away (`-x`)."""
+    kept = [tag.strip() for tag in tags.split(",") if tag.strip()]
+    for change in changes:
+        name = change[1:].strip()
+        kept = [tag for tag in kept if tag != name]
+        if change.startswith("+"):
+            kept.append(name)
+    return ", ".join(kept)
+
+
+def _changing(context: typer.Context, store: str | None, what: str) -> Session:
+    session = session_of(context, store)
+    session.changes(what)
+    return session
+
+
+def _each(session: Session, texts: list[str], change: Callable[[Run], object], told: str) -> None:
+    """Change each run and say so. All are looked up before the first is changed."""
+    for run in {run.id: run for run in [find_run(session, text) for text in texts]}.values():
+        change(run)
+        line(told.format(run.name, run.id))
