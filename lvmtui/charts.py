@@ -1,4 +1,4 @@
-"""Curves in text: the only module that draws them. Pure: series, size, colours -> lines of rich Text.
+"""Curves in text. Pure: series, size, colours -> lines of rich Text.
 
 Every line is exactly `width` cells wide and every chart exactly `height` lines high. Charts are made for
 20x5 and up; below that they shrink to their last values. Colours are anything that rich takes as a style
@@ -8,54 +8,47 @@ Every line is exactly `width` cells wide and every chart exactly `height` lines 
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from rich.cells import cell_len as cells
-from rich.text import Text
+from rich.text import Span, Text
 
 from lvmtui import chart_frame as frame
+from lvmtui import chart_labels as words
+from lvmtui import curve_data as data
 from lvmtui import format as fmt
 from lvmtui.canvas import Canvas
-from lvmtui.chart_frame import Prepared, Scale
-from lvmtui.figure import (
-    ASCII_MARKERS,
-    MARKERS,
-    OKABE_ITO,
-    Axes,
-    Curve,
-    Level,
-    Look,
-    message_lines,
-    padded,
-    sparkline,
-    style_of,
-)
-from lvmtui.series import ema, finite_range, min_max
-from lvmtui.ticks import nice_ticks, tick_labels
+from lvmtui.chart_area import Item, paint, window_columns, with_cursor
+from lvmtui.chart_frame import Scale
+from lvmtui.chart_labels import Ended
+from lvmtui.figure import RAW_CURVES, Axes, Curve, Level, Look, Plot, message_lines, padded, style_of
+from lvmtui.series import robust_range
+from lvmtui.series_cache import Recent, token
 
-__all__ = [
-    "ASCII_MARKERS",
-    "MARKERS",
-    "OKABE_ITO",
-    "Axes",
-    "Curve",
-    "Level",
-    "Look",
-    "curve_chart",
-    "message_lines",
-    "plot_inline",
-    "sparkline",
-    "value_at",
-]
 
-Array = NDArray[np.float64]
-_Sign = tuple[int, int, str, str]
-"""Row, column, character, colour."""
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """All of a chart's area but the cursor."""
+
+    canvas: Canvas
+    scale: Scale
+
+
+_Range = tuple[float, float]
+_Fitted = tuple[_Range | None, int]
+
+_PLOTS: Recent[Plot] = Recent(30_000, lambda plot: sum(10 + len(line.spans) for line in plot.lines))
+_FITTED: Recent[_Fitted] = Recent(200)
+_PICTURES: Recent[_Picture] = Recent(400_000, lambda picture: picture.canvas.codes.size)
+
+
+def forget() -> None:
+    """Drop everything kept for drawing again."""
+    _PLOTS.clear()
+    _PICTURES.clear()
+    _FITTED.clear()
+    data.forget()
 
 
 def curve_chart(
@@ -68,291 +61,250 @@ def curve_chart(
     look: Look = Look(),  # noqa: B008
     empty: str = "nothing to draw yet",
 ) -> tuple[Text, ...]:
+    """The lines of `plot_chart`."""
+    return plot_chart(
+        curves, width=width, height=height, levels=levels, axes=axes, look=look, empty=empty
+    ).lines
+
+
+def plot_chart(
+    curves: Sequence[Curve],
+    *,
+    width: int,
+    height: int,
+    levels: Sequence[Level] = (),
+    axes: Axes = Axes(),  # noqa: B008 - frozen
+    look: Look = Look(),  # noqa: B008
+    empty: str = "nothing to draw yet",
+) -> Plot:
     """Draw curves over each other, the first on top, each with its name and last value at its end.
 
-    Returns `height` lines of `width` cells; `empty` in their middle where no point can be drawn. Cached by
-    the identity of the arrays and by the value of everything else.
+    Its `height` lines have `width` cells; `empty` stands in their middle where no point can be drawn. Plots
+    are kept by the identity of the arrays and by the value of everything else, and without the cursor too.
     """
-    key = (
-        tuple((_Same(c.x), _Same(c.y), c.label, c.colour, c.best_x, c.ticks) for c in curves),
-        (width, height, tuple(levels), axes, look, empty),
+    of_curves = tuple(
+        (token(c.x), token(c.y), token(c.low), token(c.high), c.label, c.colour, c.marker, c.best_x, c.ticks)
+        for c in curves
     )
-    lines = _CACHE.get(key)
-    if lines is None:
-        lines = _CACHE[key] = tuple(_draw(curves, width, height, levels, axes, look, empty))
-        while len(_CACHE) > _CACHE_SIZE:
-            _CACHE.popitem(last=False)
-    else:
-        _CACHE.move_to_end(key)
-    return lines
-
-
-class _Same:
-    """Equal only to the very same array, which it keeps alive so that its id is not given to another."""
-
-    __slots__ = ("array",)
-
-    def __init__(self, array: Array) -> None:
-        self.array = array
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.array is self.array
-
-    def __hash__(self) -> int:
-        return id(self.array)
-
-
-_CACHE_SIZE = 48
-_CACHE: OrderedDict[object, tuple[Text, ...]] = OrderedDict()
+    key = (of_curves, width, height, tuple(levels), axes, look, empty)
+    return _PLOTS.get(key) or _PLOTS.put(
+        key, _draw(curves, of_curves, width, height, levels, axes, look, empty)
+    )
 
 
 def _draw(
     curves: Sequence[Curve],
+    of_curves: object,
     width: int,
     height: int,
     levels: Sequence[Level],
     axes: Axes,
     look: Look,
     empty: str,
-) -> list[Text]:
-    """The chart itself; see `curve_chart`."""
-    if axes.log_x:
-        curves, axes = [_on_log_x(curve) for curve in curves], _log_x_axes(axes)
-    x_range = axes.zoom or finite_range([curve.x for curve in curves])
-    if x_range is None:
-        return message_lines(empty, width, height, look)
-    x_range = frame.widened(*x_range)
-    prepared = [_prepare(curve, i, axes, look, x_range, 2 * width) for i, curve in enumerate(curves)]
-    y_range = frame.y_range(prepared, levels, axes)
+) -> Plot:
+    """The chart itself; see `plot_chart`."""
+    shown = _zoomed(axes) or data.x_range(curves, axes)
+    if shown is None:
+        return Plot(tuple(message_lines(empty, width, height, look)))
+    shown = frame.widened(*shown)
+    raw = axes.raw and axes.smoothing > 0 and len(curves) <= RAW_CURVES
+    columns = max(1, width if look.ascii_only else 2 * width)
+    items = [_item(i, curve, axes, look, shown, columns, raw=raw) for i, curve in enumerate(curves)]
+    ended, unsaid = _ends(items, axes, shown, height)
+    y_range, clipped = _fitted(items, of_curves, levels, axes, shown, raw=raw)
     if y_range is None:
-        return message_lines(_why_nothing(prepared, axes), width, height, look)
+        return Plot(tuple(message_lines(_why_nothing(curves, axes), width, height, look)))
     if width < 14 or height < 3:
-        return _values_only(prepared, width, height, axes, look)
+        return Plot(tuple(_values_only(ended, width, height, axes, look)))
 
     x_rows = 2 if height >= 8 else 1
     rows = height - x_rows
     ticks, tick_text = frame.y_ticks(y_range, rows, axes)
     left = min(max(map(len, tick_text), default=0), width // 3) + 1
-    labels, right = frame.end_labels(prepared, width - left, axes, look)
-    canvas = Canvas(width - left - right, rows, look.ascii_only)
-    scale = Scale(*x_range, *y_range, *canvas.dots)
-
-    _draw_cursor(canvas, scale, axes, look)
-    for level in levels:
-        _draw_dashes(canvas, scale, level, axes, look)
-    for item in reversed(prepared):
-        canvas.polyline(scale.u(item.x), scale.v(item.y), item.colour, item.marker)
-    several = len(prepared) > 1
-    signs = [
-        sign for item in reversed(prepared) for sign in _signs(canvas, scale, item, look, several=several)
-    ]
-    for row, column, _, _ in signs:
-        canvas.weight[row, column] = 100
-    frame.name_levels(canvas, scale, levels, axes, look)
-    for row, column, sign, colour in signs:
-        canvas.put(row, column, sign, colour)
+    labels = words.end_labels(ended, unsaid, rows, width - left, axes, look, _likely(items, axes))
+    columns = width - left - labels.width
+    picture_key = (of_curves, columns, height, tuple(levels), replace(axes, cursor=None), look)
+    picture = _PICTURES.get(picture_key)
+    if picture is None:
+        canvas = Canvas(columns, rows, look.ascii_only)
+        scale = Scale(*shown, *y_range, *canvas.dots)
+        paint(canvas, scale, items, levels, axes, look)
+        picture = _PICTURES.put(picture_key, _Picture(canvas, scale))
+    scale, canvas = picture.scale, with_cursor(picture.canvas, picture.scale, ended, axes, look)
 
     gutter = frame.y_gutter(scale, ticks, tick_text, left, rows, look)
-    ends = frame.place_labels(prepared, labels, scale, rows, right)
-    lines = [_joined(gutter[row], canvas.line(row), ends[row]) for row in range(rows)]
-    resumed = sorted({tick for curve in curves for tick in curve.ticks})
-    return lines + frame.x_axis(scale, canvas.width, left, width, x_rows, axes, look, resumed)
-
-
-def _on_log_x(curve: Curve) -> Curve:
-    """The curve over the logarithms of its x; what is not above zero has no place there."""
-    x = np.asarray(curve.x, dtype=np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.where(x > 0, np.log10(x), np.nan)
-    best = math.log10(curve.best_x) if curve.best_x is not None and curve.best_x > 0 else None
-    return replace(curve, x=logs, best_x=best, ticks=tuple(math.log10(t) for t in curve.ticks if t > 0))
-
-
-def _log_x_axes(axes: Axes) -> Axes:
-    cursor = math.log10(axes.cursor) if axes.cursor is not None and axes.cursor > 0 else None
-    zoom = (math.log10(axes.zoom[0]), math.log10(axes.zoom[1])) if axes.zoom and axes.zoom[0] > 0 else None
-    return replace(axes, cursor=cursor, zoom=zoom)
-
-
-def _joined(*parts: Text) -> Text:
-    line = Text(no_wrap=True, end="")
-    for part in parts:
-        line.append_text(part)
-    return line
-
-
-def _prepare(
-    curve: Curve, position: int, axes: Axes, look: Look, x_range: tuple[float, float], columns: int
-) -> Prepared:
-    """Smooth the whole curve, take what lies in the range, bring it to the axis's scale."""
-    x, y = np.asarray(curve.x, dtype=np.float64), np.asarray(curve.y, dtype=np.float64)
-    known = np.isfinite(x)
-    if not known.all():
-        x, y = x[known], y[known]
-    zero = np.nan if axes.log_y else 0.0
-    y = np.where(np.isfinite(y) & ((y > 0) | (not axes.log_y)), y, np.nan)
-    y = np.clip(y, -frame.LARGEST, frame.LARGEST)
-    y = ema(np.where(np.abs(y) < 1 / frame.LARGEST, zero, y), axes.smoothing)
-    until = axes.cursor if axes.cursor is not None else x_range[1]
-    last = int(np.searchsorted(x, until, side="right"))
-    finite = np.flatnonzero(np.isfinite(y[:last]))
-    at = int(finite[-1]) if len(finite) else -1
-    drawn_x, drawn_y = min_max(x, y, *x_range, columns)
-    return Prepared(
-        curve=curve,
-        x=drawn_x,
-        y=np.log10(drawn_y) if axes.log_y else drawn_y,
-        colour=curve.colour or look.colour(position),
-        marker=look.marker(position),
-        shown=float(y[at]) if at >= 0 else math.nan,
-        shown_x=float(x[at]) if at >= 0 else math.nan,
-        ended_nan=axes.cursor is None and 0 <= at < last - 1,
+    ends = words.place_labels(ended, labels, scale, rows)
+    lines = [
+        _joined(before, look.axis, row, *after)
+        for before, row, after in zip(gutter, canvas.lines(left), ends, strict=True)
+    ]
+    resumed = [place for place in _resumed(curves, axes) if shown[0] <= place <= shown[1]]
+    window = window_columns(scale, columns, axes)
+    cursor = data.place(axes.cursor, axes)
+    below = frame.x_axis(scale, columns, left, width, x_rows, axes, look, resumed, window, cursor)
+    lines += [Text(text, style_of(look.axis), no_wrap=True, end="") for text in below]
+    return Plot(
+        lines=tuple(lines),
+        left=left,
+        columns=columns,
+        rows=rows,
+        x_range=_unscaled(shown, log=axes.log_x),
+        y_range=_unscaled(y_range, log=axes.log_y),
+        dots=canvas.dots,
+        log_x=axes.log_x,
+        log_y=axes.log_y,
+        clipped=clipped,
+        unlabelled=labels.more,
     )
 
 
-def _why_nothing(prepared: Sequence[Prepared], axes: Axes) -> str:
+def _zoomed(axes: Axes) -> tuple[float, float] | None:
+    """The range to show on the scale of x, where one is chosen."""
+    if axes.zoom is None:
+        return None
+    low, high = (data.place(x, axes) for x in axes.zoom)
+    return None if low is None or high is None else (low, high)
+
+
+def _unscaled(shown: tuple[float, float], *, log: bool) -> tuple[float, float]:
+    """A range in the values' own terms; rounded, because 10 ** log10(x) is not quite x."""
+    return (float(f"{10.0 ** shown[0]:.12g}"), float(f"{10.0 ** shown[1]:.12g}")) if log else shown
+
+
+def _fitted(
+    items: Sequence[Item], of_curves: object, levels: Sequence[Level], axes: Axes, shown: _Range, *, raw: bool
+) -> _Fitted:
+    """The range of y to show, on its scale (None: nothing to draw), and how many values it leaves out."""
+    if not axes.clip:
+        return frame.y_range([found for item in items for found in item.drawn.ranges], levels, axes), 0
+    key = (of_curves, tuple(levels), replace(axes, cursor=None))
+    kept = _FITTED.get(key)
+    if kept is not None:
+        return kept
+    values = [data.in_range(item.curve, axes, shown, raw=raw)[1] for item in items]
+    found = robust_range(values)
+    # Where no point but only a line lies in the range, it is the line that is shown.
+    ranges = [found] if found else [found for item in items for found in item.drawn.ranges]
+    fitted = frame.y_range(ranges, levels, axes)
+    left_out = 0
+    if fitted is not None:
+        left_out = sum(int(np.count_nonzero((y < fitted[0]) | (y > fitted[1]))) for y in values)
+    return _FITTED.put(key, (fitted, left_out))
+
+
+def _item(
+    position: int,
+    curve: Curve,
+    axes: Axes,
+    look: Look,
+    shown: tuple[float, float],
+    columns: int,
+    *,
+    raw: bool,
+) -> Item:
+    """One curve as it is drawn."""
+    drawn = data.drawn(curve, axes, shown, columns, raw=raw)
+    return Item(curve, drawn, curve.colour or look.colour(position), curve.marker or look.marker(position))
+
+
+def _ends(items: Sequence[Item], axes: Axes, shown: _Range, most: int) -> tuple[list[Ended | None], int]:
+    """What the labels say: a curve's last value, or the one at the cursor; None where there is none.
+
+    Of the curves that have something to say no more than `most` are asked; returns how many others there are.
+    """
+    cursor = data.place(axes.cursor, axes)
+    ended: list[Ended | None] = []
+    said = 0
+    for position, item in enumerate(items):
+        if said > most:
+            return ended, sum(other.drawn.line.end is not None for other in items[position:])
+        at, value, nan_follows = data.last_known(item.curve, axes, shown[1] if cursor is None else cursor)
+        place = data.place(at, axes)
+        if place is None or item.drawn.line.end is None:
+            ended.append(None)
+            continue
+        said += 1
+        ended.append(
+            Ended(
+                name=item.curve.label,
+                colour=item.colour,
+                marker=item.marker,
+                value=value,
+                ended_nan=nan_follows and cursor is None,
+                end=item.drawn.line.end,
+                beside=place >= shown[1],
+            )
+        )
+    return ended, 0
+
+
+def _likely(items: Sequence[Item], axes: Axes) -> list[float]:
+    """Values that tell how wide labels get while the cursor moves, lest the chart changes its width."""
+    if axes.cursor is None:
+        return []
+    known = [item.drawn.line.y[np.isfinite(item.drawn.line.y)] for item in items]
+    values = np.concatenate(known)
+    values = values[:: max(1, len(values) // 50)]
+    likely: list[float] = (10.0**values if axes.log_y else values).tolist()
+    return likely
+
+
+def _resumed(curves: Sequence[Curve], axes: Axes) -> list[float]:
+    """Where runs were resumed, on the scale of x."""
+    places = {data.place(tick, axes) for curve in curves for tick in curve.ticks}
+    return sorted(place for place in places if place is not None)
+
+
+def _joined(before: str, colour: str, row: tuple[str, list[Span]], after: str, after_colour: str) -> Text:
+    """One line: the y axis, the curves, the labels."""
+    end = len(before) + len(row[0])
+    spans = [Span(0, len(before), style_of(colour)), *row[1]] if colour else row[1]
+    if after_colour and after.strip():
+        spans.append(Span(end, end + len(after), style_of(after_colour)))
+    return Text(f"{before}{row[0]}{after}", no_wrap=True, end="", spans=spans)
+
+
+def _why_nothing(curves: Sequence[Curve], axes: Axes) -> str:
     """Why there are points and yet none to draw."""
-    if axes.log_y and any(np.isfinite(item.curve.y).any() for item in prepared):
+    if axes.log_y and any(np.isfinite(curve.y).any() for curve in curves):
         return "nothing above zero in this range"
+    if any(np.isfinite(curve.y).any() for curve in curves):
+        return "nothing in this range"
     return "only NaN so far"
 
 
-def _values_only(prepared: Sequence[Prepared], width: int, height: int, axes: Axes, look: Look) -> list[Text]:
+def _values_only(
+    ended: Sequence[Ended | None], width: int, height: int, axes: Axes, look: Look
+) -> list[Text]:
     """What is left of a chart where there is no room for one: a curve a line, name and last value."""
+    known = [item for item in ended if item is not None]
     lines = []
     for row in range(height):
         text, colour = "", ""
-        if row < len(prepared):
-            item = prepared[row]
-            said = look.text(f"{item.curve.label} {axes.written(item.shown)}")
+        if row < len(known):
+            item = known[row]
+            said = look.text(f"{item.name} {axes.written(item.value)}")
             text = fmt.fit(said, width, "." if look.ascii_only else "…")
             colour = item.colour
         lines.append(Text(padded(text, width), style_of(colour), no_wrap=True, end=""))
     return lines
 
 
-def _draw_cursor(canvas: Canvas, scale: Scale, axes: Axes, look: Look) -> None:
-    if axes.cursor is None or not scale.x_low <= axes.cursor <= scale.x_high:
-        return
-    column = scale.column(axes.cursor, canvas.width)
-    for row in range(canvas.height):
-        canvas.put(row, column, "|" if look.ascii_only else "┊", look.axis)
-
-
-def _draw_dashes(canvas: Canvas, scale: Scale, level: Level, axes: Axes, look: Look) -> None:
-    row = scale.row(frame.on_scale(level.value, axes), canvas.height)
-    if row is not None:
-        dash = "-" if look.ascii_only else "╌"
-        canvas.put(row, 0, dash * canvas.width, level.colour or look.level)
-
-
-def _signs(canvas: Canvas, scale: Scale, item: Prepared, look: Look, *, several: bool) -> list[_Sign]:
-    """The marker at a curve's end (or on its only point) and the star at its best."""
-    finite = np.flatnonzero(np.isfinite(item.y))
-    if not len(finite):
-        return []
-    x, y = item.x[finite], item.y[finite]
-    places = [(float(x[-1]), float(y[-1]), item.marker, item.colour)] if several or len(finite) == 1 else []
-    best = item.curve.best_x
-    if best is not None:
-        star = "*" if look.ascii_only else "★"
-        places.append((best, float(np.interp(best, x, y)), star, look.star))
-    signs = []
-    for at, height, sign, colour in places:
-        row = scale.row(height, canvas.height)
-        if row is not None and scale.x_low <= at <= scale.x_high:
-            signs.append((row, scale.column(at, canvas.width), sign, colour))
-    return signs
-
-
 def value_at(curve: Curve, x: float) -> float | None:
     """The curve's last finite y at or before `x`; None when there is none."""
-    last = int(np.searchsorted(curve.x, x, side="right"))
-    finite = curve.y[:last][np.isfinite(curve.y[:last])]
-    return float(finite[-1]) if len(finite) else None
+    found = data.last_known(curve, Axes(), x)[1]
+    return found if math.isfinite(found) else None
 
 
-def plot_inline(
-    series: Mapping[str, tuple[ArrayLike, ArrayLike]], *, title: str, width: int, height: int, colour: bool
-) -> str:
-    """Curves for `lvmtui plot`, drawn by plotext, as text of at most `width` x `height` cells.
+def values_at(
+    curves: Sequence[Curve],
+    x: float,
+    axes: Axes = Axes(),  # noqa: B008 - frozen
+) -> list[tuple[str, float, float]]:
+    """Label, value and its x for each curve: the last finite value at or before `x`, smoothed as `axes` say.
 
-    `series` maps a metric's key to x and y of equal length; NaN breaks a curve. Under the plot stands each
-    curve's sign, name and last value. Without `colour` there is not one escape code in the text.
+    Value and x are NaN for a curve that has none.
     """
-    curves = {}
-    for key, (x, y) in series.items():
-        points = _drawable(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64), 2 * width)
-        if len(points[0]):
-            curves[key] = points
-    if not curves:
-        return f"{fmt.fit(fmt.plain(title), width)}\nnothing to draw yet"
-    signs = (
-        [""] * len(curves) if len(curves) == 1 else [MARKERS[i % len(MARKERS)] for i in range(len(curves))]
-    )
-    legend = [
-        f"{sign} {fmt.metric_name(key)} {fmt.metric_value(key, float(y[np.isfinite(y)][-1]))}".strip()
-        for sign, (key, (_, y)) in zip(signs, curves.items(), strict=True)
-    ]
-    drawn = [(x, 100 * y if fmt.is_percent(key) else y) for key, (x, y) in curves.items()]
-    plot = _plotext(drawn, fmt.fit(fmt.plain(title), width), width, height - 1, colour)
-    return f"{plot}\n{_legend(legend, width, colour)}"
-
-
-def _plotext(curves: Sequence[tuple[Array, Array]], title: str, width: int, height: int, colour: bool) -> str:
-    """The plot itself. plotext has one global figure; it is cleared before and after."""
-    import plotext
-
-    figure = plotext.figure
-    figure.clear()
-    figure.plot_size(max(width, 20), max(height, 6))
-    figure.theme("colorless")
-    for position, (x, y) in enumerate(curves):
-        marker = "braille" if colour or len(curves) == 1 else MARKERS[position % len(MARKERS)]
-        if colour:
-            marker = plotext.marker(marker, _rgb(position))
-        # plotext aborts the process on a line to NaN: leave these points out and break the line instead
-        finite = np.isfinite(y)
-        signal = figure.signal(x[finite].tolist(), y[finite].tolist(), marker=marker).lines()
-        for first_after_gap in np.flatnonzero(np.diff(np.flatnonzero(finite)) > 1) + 1:
-            signal.line(int(first_after_gap), False)
-        figure.draw(signal)
-    _round_ticks(figure, 0, np.concatenate([x for x, _ in curves]), width // 12, whole=True)
-    _round_ticks(figure, 1, np.concatenate([y for _, y in curves]), height // 3, whole=False)
-    figure.title(title)
-    text = str(figure.build().string()).rstrip("\n")
-    figure.clear()
-    return text if colour else str(plotext.uncolorize(text))
-
-
-def _round_ticks(figure: Any, axis: int, values: Array, count: int, *, whole: bool) -> None:
-    """Ticks at round numbers; plotext's own are an even split of whatever the range is."""
-    finite = values[np.isfinite(values)]
-    ticks = nice_ticks(float(finite.min()), float(finite.max()), max(2, count), whole=whole)
-    if len(ticks) > 1:
-        figure.ruler(axis, 0).ticks(ticks, tick_labels(ticks))
-
-
-def _rgb(position: int) -> tuple[int, int, int]:
-    colour = OKABE_ITO[position % len(OKABE_ITO)]
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
-
-
-def _legend(parts: Sequence[str], width: int, colour: bool) -> str:
-    """As many names with their values as fit into a line."""
-    shown = len(parts)
-    while shown > 1 and sum(map(cells, parts[:shown])) + 3 * (shown - 1) > width:
-        shown -= 1
-    texts = [fmt.fit(part, width) for part in parts[:shown]]
-    if colour:
-        texts = ["\x1b[38;2;{};{};{}m".format(*_rgb(i)) + text + "\x1b[0m" for i, text in enumerate(texts)]
-    return "   ".join(texts)
-
-
-def _drawable(x: Array, y: Array, columns: int) -> tuple[Array, Array]:
-    """A series as plotext takes it: x finite and not more points than can be seen; NaN in y kept as a gap."""
-    known = np.isfinite(x)
-    x, y = x[known], np.where(np.isfinite(y[known]), y[known], np.nan)
-    if not np.isfinite(y).any():
-        return x[:0], y[:0]
-    return min_max(x, y, float(x[0]), float(x[-1]), columns)
+    until = data.place(x, axes)
+    found = [data.last_known(curve, axes, math.nan if until is None else until) for curve in curves]
+    return [(curve.label, value, at) for curve, (at, value, _) in zip(curves, found, strict=True)]

@@ -121,3 +121,12 @@ def x_ticks(
     else:
         ticks = nice_ticks(low, high, count, whole=True)
     return ticks, labels(ticks)
+
+
+def x_label(name: str, value: float, *, log: bool = False) -> str:
+    """One place on an x axis, as exactly as neighbours differ: `12`, `12.4`, `1 200`, `1h03m`."""
+    if log:
+        value = 10.0**value
+    if name == "time":
+        return fmt.duration(value)
+    return fmt.thousands(value) if abs(value) >= 1000 else f"{round(value, 2):g}".replace("-", "−")

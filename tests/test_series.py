@@ -1,5 +1,6 @@
 """Smoothing and downsampling."""
 
+import gc
 import math
 
 import numpy as np
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lvmtui.series import Array, ema, finite_range, min_max, within
+from lvmtui.series import Array, ema, envelope, finite_range, min_max, robust_range, within
+from lvmtui.series_cache import Recent, own, token
 
 values = st.lists(st.floats(-1e6, 1e6) | st.just(math.nan), min_size=1, max_size=400)
 
@@ -70,8 +72,7 @@ def test_downsampling_a_million_points() -> None:
 
 def test_downsampling_keeps_the_neighbours_outside_the_range() -> None:
     x = np.arange(10.0)
-    kept_x, _ = within(x, x, 3.5, 5.5)
-    assert kept_x.tolist() == [3.0, 4.0, 5.0, 6.0]
+    assert x[within(x, 3.5, 5.5)].tolist() == [3.0, 4.0, 5.0, 6.0]
 
 
 def test_finite_range() -> None:
@@ -83,3 +84,83 @@ def test_finite_range() -> None:
 def test_downsampling_a_range_without_extent(columns: int) -> None:
     x = np.array([3.0])
     assert min_max(x, x, 3.0, 3.0, columns)[0].tolist() == [3.0]
+
+
+@given(values, st.integers(1, 12), st.integers(1, 5))
+def test_downsampling_keeps_extremes_where_x_goes_back(series: list[float], columns: int, laps: int) -> None:
+    y = np.array(series * laps)
+    x = np.tile(np.arange(len(series), dtype=float), laps)
+    high = max(float(len(series) - 1), 1.0)
+    _, kept = min_max(x, y, 0.0, high, columns)
+    assert len(kept) <= max(5 * columns, 5 * (columns + 1) * laps)
+    if np.isfinite(y).any():
+        assert np.nanmin(kept) == np.nanmin(y)
+        assert np.nanmax(kept) == np.nanmax(y)
+
+
+def test_the_neighbours_of_a_range_where_x_goes_back() -> None:
+    x = np.array([0.0, 1, 2, 3, 4, 1, 2, 3, 4, 5])
+    found = within(x, 1.5, 2.5)
+    assert x[found].tolist() == [1, 2, 3, 1, 2, 3]
+
+
+@given(values, st.integers(1, 30))
+def test_a_bands_envelope_holds_all_of_it(series: list[float], columns: int) -> None:
+    low = np.array(series)
+    high = low + 1.5
+    x = np.arange(len(low), dtype=float)
+    span = (0.0, max(float(len(low) - 1), 1.0))
+    kept_x, kept_low, kept_high = envelope(x, low, high, span, columns)
+    assert len(kept_x) == len(kept_low) == len(kept_high) <= max(5 * columns, columns + 2)
+    if np.isfinite(low).any():
+        assert np.nanmin(kept_low) == np.nanmin(low)
+        assert np.nanmax(kept_high) == np.nanmax(high)
+
+
+def test_outliers_are_left_out_of_the_robust_range() -> None:
+    rng = np.random.default_rng(0)
+    calm = rng.normal(size=5000)
+    found = robust_range([np.append(calm, [1e6, -1e9, math.nan, math.inf])])
+    assert found is not None
+    assert found == pytest.approx((-3.3, 3.3), abs=0.4)
+    assert robust_range([np.arange(30.0)]) == (0.0, 29.0)
+    falling = 5 * np.exp(-np.arange(24.0) / 6)
+    assert robust_range([falling]) == (falling.min(), falling.max())
+    assert robust_range([np.array([math.nan]), np.array([])]) is None
+
+
+def test_a_short_series_counts_as_much_as_a_long_one() -> None:
+    found = robust_range([np.zeros(50_000), np.linspace(4.0, 5.0, 20)])
+    assert found == (0.0, 5.0)
+
+
+def test_an_arrays_token_is_its_own() -> None:
+    one, other = np.zeros(3), np.zeros(3)
+    assert token(one) == token(one) != token(other)
+    assert token(None) == 0
+    seen = set()
+    for _ in range(50):
+        fresh = np.zeros(3)
+        seen.add(token(fresh))
+        del fresh
+    gc.collect()
+    assert len(seen) == 50
+
+
+def test_views_are_copied_before_they_are_kept() -> None:
+    whole = np.arange(10.0)
+    assert own(whole) is whole
+    assert own(whole[2:5]).base is None
+
+
+def test_the_least_recently_used_is_dropped_first() -> None:
+    kept: Recent[str] = Recent(10, len)
+    kept.put("a", "xxxx")
+    kept.put("b", "yyyy")
+    assert kept.get("a") == "xxxx"
+    kept.put("c", "zzzz")
+    assert (kept.get("a"), kept.get("b"), kept.get("c")) == ("xxxx", None, "zzzz")
+    assert kept.put("huge", "x" * 99) == kept.get("huge")
+    assert len(kept) == 1
+    kept.clear()
+    assert kept.get("huge") is None

@@ -17,6 +17,7 @@ from lvmtui import commands
 from lvmtui.config import AXES, SMOOTHING, ViewOptions
 from lvmtui.messages import OptionsChanged, ScreenShown
 from lvmtui.snapshot import RunView, Snapshot
+from lvmtui.store.slots import waits
 from lvmtui.widgets.key_line import KeyLine
 
 LEAST_WIDTH, LEAST_HEIGHT = 60, 16
@@ -80,6 +81,11 @@ class LvmScreen(Screen[None]):
         """The run that the cursor is on."""
         return self.snapshot.view(self.focused_run) if self.snapshot else None
 
+    @property
+    def cursor_run(self) -> int | None:
+        """Id of the run that commands are about at this moment; None: the cursor is on none."""
+        return self.focused_run
+
     def applicable(self, command: str) -> bool:
         """Whether a command has something to work on now; the footer leaves the others out."""
         view = self.view
@@ -89,6 +95,8 @@ class LvmScreen(Screen[None]):
             return view is not None
         if command == "stop":
             return view is not None and view.state.is_stoppable and not view.stop_requested
+        if command in {"hold", "queue-earlier", "queue-later"}:
+            return view is not None and waits(view.run)
         if command == "resume":
             return view is not None and view.state.is_resumable
         if command == "promote":
@@ -121,6 +129,18 @@ class LvmScreen(Screen[None]):
     def action_log_y(self) -> None:
         """Switch the logarithmic y axis."""
         self.change_options(log_y=not self.options.log_y)
+
+    def action_log_x(self) -> None:
+        """Switch the logarithmic x axis."""
+        self.change_options(log_x=not self.options.log_x)
+
+    def action_clip(self) -> None:
+        """Leave outliers out of the range of y, or show them."""
+        self.change_options(clip=not self.options.clip)
+
+    def action_bands(self) -> None:
+        """Draw confidence bands, or not."""
+        self.change_options(bands=not self.options.bands)
 
     def action_smooth_more(self) -> None:
         """Take the next stronger smoothing."""

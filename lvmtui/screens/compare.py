@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -17,62 +16,30 @@ from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
 from lvmtui import commands
-from lvmtui.compare.scaling import SMALLEST, Scaling
-from lvmtui.compare.side_by_side import SideBySide, read_side_by_side
+from lvmtui.compare.scaling import Scaling
+from lvmtui.compare.side_by_side import SideBySide
 from lvmtui.errors import LvmtuiError
-from lvmtui.format import percent, plain
+from lvmtui.format import plain
 from lvmtui.screens.base import LvmScreen
+from lvmtui.screens.compare_reading import Key, Load, Scale, comparison_from, key_of, scaling_from
 from lvmtui.screens.tabbed import ScreenTabs, TabbedScreen
 from lvmtui.snapshot import RunView, Snapshot
 from lvmtui.widgets.compare_curves import OverlayGrid
+from lvmtui.widgets.compare_legend import Legend, chosen, how_to_mark, protocol_warning
 from lvmtui.widgets.compare_recipe import RecipeDiff
 from lvmtui.widgets.compare_scaling import Pools, ScalingView
 from lvmtui.widgets.compare_tests import TestsTable, TestsView
-from lvmtui.widgets.curve_grid import CurveGrid
-from lvmtui.widgets.look import chart_look, ink
-from lvmtui.widgets.panel import Panel
 from lvmtui.widgets.row_table import RowTable
 from lvmtui.widgets.status_bar import StatusBar
 
 TABS = {"curves": "Curves", "tests": "Tests", "recipes": "Recipe", "scaling": "Scaling"}
 """Id of a tab -> its name."""
 
-Load = Callable[[Sequence[int]], SideBySide]
-"""Reads and compares the runs with these ids; called in a thread."""
+MOST_COMPARED = 12
+"""Runs that are tested pair by pair and whose recipes stand side by side; there are n (n - 1) / 2 pairs."""
 
-Scale = Callable[[Sequence[int], Pools], Scaling]
-"""Reads what context length does to the runs with these ids; called in a thread."""
-
-Key = tuple[tuple[int, int], ...]
-"""What a comparison depends on: each run and its best evaluation."""
-
-
-def chosen(snapshot: Snapshot | None, focused: int | None, marked: Sequence[int]) -> tuple[RunView, ...]:
-    """The runs to compare: the marked ones; a single one with the run under the cursor."""
-    if snapshot is None:
-        return ()
-    ids = list(marked)
-    if len(ids) < 2 and focused is not None and focused not in ids:
-        ids.append(focused)
-    return tuple(view for run_id in ids if (view := snapshot.view(run_id)) is not None)
-
-
-class Legend(Panel):
-    """Which run has which colour and sign, with its best Hit@5, in one line."""
-
-    DEFAULT_CSS = """
-    Legend { border: none; height: 1; padding: 0 1; background: $background; }
-    Legend.-ascii { border: none; }
-    """
-
-    def draw(self, width: int, height: int) -> Sequence[Text]:  # noqa: ARG002
-        look, colours = chart_look(self), ink(self)
-        line = Text()
-        for place, view in enumerate(chosen(self.snapshot, self.focused, self.marked)):
-            line.append("   " if line else "")
-            line.append(f"{look.marker(place)} {plain(view.run.name)}", look.colour(place))
-            line.append(f" {percent(view.best.hit5) if view.best else view.state.value}", colours.text)
-        return [line]
+COMPARED = ("tests", "recipes")
+"""Tabs that need the runs' ranks and recipes compared; that is done once one of them is looked at."""
 
 
 class CompareScreen(TabbedScreen):
@@ -82,7 +49,7 @@ class CompareScreen(TabbedScreen):
     CompareScreen {
         & > ContentSwitcher { height: 1fr; }
         & #empty { padding: 1 2; }
-        & #curve-status, & #recipe-note { height: auto; max-height: 2; padding: 0 1; color: $text-muted; }
+        & #recipe-note, & #tests-note { height: auto; max-height: 2; padding: 0 1; color: $text-muted; }
     }
     """
     TAB_IDS = tuple(TABS)
@@ -111,8 +78,7 @@ class CompareScreen(TabbedScreen):
             scale: reads and groups by context; None: from the App's store.
         """
         super().__init__()
-        self._load = load or self._from_store
-        self._scale = scale or self._scaling_from_store
+        self._load, self._scale = load, scale
         self._scaled: CompareScreen.Scaled | None = None
         self._scaling_asked: tuple[Key, Pools] | None = None
         self._key: Key = ()
@@ -127,15 +93,19 @@ class CompareScreen(TabbedScreen):
             yield Static("", id="empty", markup=False)
             with Vertical(id="tests"):
                 yield TestsView()
+                yield Static("", id="tests-note", markup=False)
             with Vertical(id="curves"):
                 yield OverlayGrid().data_bind(LvmScreen.options)
-                yield Static("", id="curve-status", markup=False)
             with Vertical(id="recipes"):
                 yield RecipeDiff(id="recipe-diff")
                 yield Static("", id="recipe-note", markup=False)
             with Vertical(id="scaling"):
                 yield ScalingView()
         yield from super().compose()
+
+    @property
+    def _store(self) -> str:
+        return str(getattr(self.app, "store", ""))
 
     @property
     def views(self) -> tuple[RunView, ...]:
@@ -154,8 +124,8 @@ class CompareScreen(TabbedScreen):
         if not self.is_mounted:
             return
         views, snapshot = self.views, self.snapshot
-        if snapshot is not None and len(views) >= 2:
-            self._read_if_new(views)
+        if snapshot is not None and len(views) >= 2 and self.tab in COMPARED:
+            self._read_if_new(views[:MOST_COMPARED])
         words = self._why_empty(views)
         switcher = self.query_one(ContentSwitcher)
         if words is not None or snapshot is None:
@@ -197,12 +167,14 @@ class CompareScreen(TabbedScreen):
     def _show(self, views: Sequence[RunView], snapshot: Snapshot) -> None:
         tab, compared = self.tab, self._compared
         if tab == "curves":
-            self.query_one(OverlayGrid).show_runs(views, snapshot)
-            self._tell_how_drawn()
+            grid = self.query_one(OverlayGrid)
+            grid.note = protocol_warning(views)
+            grid.show_runs(views, snapshot, on_top=self.focused_run)
         elif tab == "scaling":
             self._show_scaling(views)
         elif compared is not None and tab == "tests":
             self.query_one(TestsView).show_comparison(compared)
+            self._tell("#tests-note", Content("\n".join(self._too_many())))
         elif compared is not None:
             by_id = {view.run.id: view for view in views}
             if all(run.id in by_id for run in compared.runs):
@@ -227,30 +199,13 @@ class CompareScreen(TabbedScreen):
     def _read_scaling(self, key: Key, pools: Pools) -> None:
         wanted = key, pools
         try:
-            self.post_message(self.Scaled(wanted, self._scale([run_id for run_id, _ in key], pools)))
+            scale = self._scale or scaling_from(self._store)
+            self.post_message(self.Scaled(wanted, scale([run_id for run_id, _ in key], pools)))
         except LvmtuiError as error:
             self.post_message(self.Scaled(wanted, None, str(error)))
         except Exception as error:
             # As in `_read`.
             self.post_message(self.Scaled(wanted, None, f"the runs cannot be read: {error}"))
-
-    def _scaling_from_store(self, run_ids: Sequence[int], pools: Pools) -> Scaling:
-        from lvmtui.compare import judged_scaling, published_scaling
-
-        if pools is Pools.PUBLISHED:
-            items = published_scaling.published_by_phases()
-            return published_scaling.published_scaling(items, "published", SMALLEST)
-        from lvmtui.store.database import Database
-        from lvmtui.store.reader import Reader
-
-        database = Database.open(str(getattr(self.app, "store", "")), create=False, read_only=True)
-        try:
-            reader = Reader(database)
-            runs = [reader.run(run_id) for run_id in run_ids]
-            pool = SMALLEST if pools is Pools.EQUAL else None
-            return judged_scaling.read_scaling(reader, runs, pool=pool)
-        finally:
-            database.close()
 
     def on_compare_screen_scaled(self, message: Scaled) -> None:
         """Show what was found, unless something else is wanted by now."""
@@ -289,42 +244,19 @@ class CompareScreen(TabbedScreen):
     @work(thread=True, exclusive=True, group="comparing", description="comparing runs")
     def _read(self, key: Key) -> None:
         try:
-            self.post_message(self.Compared(key, self._load([run_id for run_id, _ in key])))
+            load = self._load or comparison_from(self._store)
+            self.post_message(self.Compared(key, load([run_id for run_id, _ in key])))
         except LvmtuiError as error:
             self.post_message(self.Compared(key, None, str(error)))
         except Exception as error:
             # Whatever the driver makes of a file that is damaged or taken away under its hands.
             self.post_message(self.Compared(key, None, f"the runs cannot be compared: {error}"))
 
-    def _from_store(self, run_ids: Sequence[int]) -> SideBySide:
-        from lvmtui.store.database import Database
-        from lvmtui.store.reader import Reader
-
-        database = Database.open(str(getattr(self.app, "store", "")), create=False, read_only=True)
-        try:
-            reader = Reader(database)
-            return read_side_by_side(reader, [reader.run(run_id) for run_id in run_ids])
-        finally:
-            database.close()
-
     def on_compare_screen_compared(self, message: Compared) -> None:
         """Show what was found, unless other runs are wanted by now."""
         if message.key == self._key:
             self._compared, self._problem = message.compared, message.problem
             self._update()
-
-    @on(CurveGrid.Changed)
-    def tell_how_drawn(self, message: CurveGrid.Changed) -> None:
-        """Say where the cursor is and how the curves are drawn."""
-        message.stop()
-        self._tell_how_drawn()
-
-    def _tell_how_drawn(self) -> None:
-        words = self.query_one(OverlayGrid).status()
-        if len({view.best.protocol_id for view in self.views if view.best}) > 1:
-            warning = "Judged under different protocols: their scores are not comparable."
-            words = Content("\n").join([words, Content.styled(warning, "$warning")])
-        self._tell("#curve-status", words)
 
     @on(RecipeDiff.Fitted)
     def tell_about_recipes(self, message: RecipeDiff.Fitted) -> None:
@@ -336,7 +268,7 @@ class CompareScreen(TabbedScreen):
         compared = self._compared
         if compared is None:
             return
-        notes = [compared.problem] if compared.problem else []
+        notes = [*([compared.problem] if compared.problem else []), *self._too_many()]
         if not compared.differences and not compared.problem:
             notes.append("The recipes are the same.")
         left_out = self.query_one(RecipeDiff).left_out
@@ -344,33 +276,15 @@ class CompareScreen(TabbedScreen):
             notes.append(f"{left_out} more marked runs do not fit; widen the terminal.")
         self._tell("#recipe-note", Content("\n".join(map(plain, notes))))
 
+    def _too_many(self) -> list[str]:
+        """What is to be said where not all marked runs are compared."""
+        marked = len(self.views)
+        if marked <= MOST_COMPARED:
+            return []
+        return [f"Compared are the first {MOST_COMPARED} of {marked} marked runs."]
+
     def _tell(self, name: str, words: Content) -> None:
         static = self.query_one(name, Static)
+        static.display = bool(words.plain)
         if not (isinstance(static.content, Content) and words.is_same(static.content)):
             static.update(words)
-
-
-def key_of(views: Sequence[RunView]) -> Key:
-    """What a comparison of these runs depends on."""
-    return tuple((view.run.id, view.best.id if view.best else 0) for view in views)
-
-
-def how_to_mark(views: Sequence[RunView]) -> Content:
-    """What this screen is for, and the keys that fill it."""
-    only = f"Only {plain(views[0].run.name)} is chosen.\n\n" if views else ""
-    return Content.assemble(
-        ("Compare runs\n\n", "bold $primary"),
-        "Curves over each other, paired tests between each two, what differs in their recipes, "
-        "and what context length does.\n\n",
-        only,
-        "Two runs or more are needed:\n\n",
-        ("1", "bold $text-accent"),
-        " or ",
-        ("2", "bold $text-accent"),
-        "   show the dashboard or the leaderboard\n",
-        ("space", "bold $text-accent"),
-        "    mark the run under the cursor, once for each\n",
-        ("3", "bold $text-accent"),
-        "        come back here\n\n",
-        "With one mark, it is compared with the run under the cursor.",
-    )

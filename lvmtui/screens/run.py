@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from typing import ClassVar, Protocol, cast
 
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -26,9 +25,9 @@ from lvmtui.widgets.curve_grid import CurveGrid
 from lvmtui.widgets.epochs_table import EpochsTable
 from lvmtui.widgets.evaluation_view import EvaluationView
 from lvmtui.widgets.events_table import EventsTable
-from lvmtui.widgets.hit_chart import why_empty
 from lvmtui.widgets.latency_table import LatencyTable
 from lvmtui.widgets.log_view import LogLines, LogView
+from lvmtui.widgets.lone_chart import why_empty
 from lvmtui.widgets.recipe_view import RecipeView
 from lvmtui.widgets.run_header import RunHeader
 from lvmtui.widgets.slices_table import SlicesTable
@@ -74,7 +73,7 @@ class RunScreen(TabbedScreen):
     RunScreen {
         & > ContentSwitcher { height: 1fr; }
         & #empty { padding: 1 2; color: $text-muted; }
-        & #curve-status, & .hint { height: 1; padding: 0 1; color: $text-muted; }
+        & .hint { height: 1; padding: 0 1; color: $text-muted; }
     }
     """
     TAB_IDS = tuple(TABS)
@@ -91,7 +90,6 @@ class RunScreen(TabbedScreen):
             yield Static("", id="empty", markup=False)
             with Vertical(id="curves"):
                 yield CurveGrid().data_bind(LvmScreen.options)
-                yield Static("", id="curve-status", markup=False)
             for name in list(TABS)[1:]:
                 with Vertical(id=name):
                     yield TABS[name][1]()
@@ -135,14 +133,6 @@ class RunScreen(TabbedScreen):
         if self.query_one(ContentSwitcher).current == "empty":
             return
         self.set_focus(self.query_one(LogLines if self.tab == "log" else TABS[self.tab][1]))
-
-    @on(CurveGrid.Changed)
-    def tell_how_drawn(self, message: CurveGrid.Changed) -> None:
-        """Say where the cursor is and how the curves are drawn."""
-        message.stop()
-        status, words = self.query_one("#curve-status", Static), self.query_one(CurveGrid).status()
-        if not (isinstance(status.content, Content) and words.is_same(status.content)):
-            status.update(words)
 
     def action_export(self) -> None:
         """Write the run to a file."""

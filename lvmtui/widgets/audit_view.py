@@ -15,7 +15,8 @@ from lvmtui.findings import Finding, counted_by_severity
 from lvmtui.format import ascii_text, counted, plain, wrap
 from lvmtui.snapshot import RunDetail, RunView, Snapshot
 from lvmtui.store.records import Severity
-from lvmtui.widgets.curve_pane import Chart, CurvePane
+from lvmtui.widgets.chart_kinds import Chart
+from lvmtui.widgets.curve_pane import CurvePane
 from lvmtui.widgets.look import Ink, ascii_only, ink
 
 WIDE = 120

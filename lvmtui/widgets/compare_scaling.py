@@ -21,8 +21,9 @@ from lvmtui.compare.scaling_chart import axes_of, curves_of
 from lvmtui.figure import Curve, Look
 from lvmtui.format import percent, plain, thousands
 from lvmtui.widgets.cells import FAINT, MUTED, with_interval
+from lvmtui.widgets.chart_kinds import Chart
 from lvmtui.widgets.compare_tests import STYLES
-from lvmtui.widgets.curve_pane import Chart, CurvePane
+from lvmtui.widgets.curve_pane import CurvePane
 from lvmtui.widgets.look import chart_look
 from lvmtui.widgets.row_table import Column, Line, RowTable
 

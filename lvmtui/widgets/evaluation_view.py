@@ -18,7 +18,8 @@ from lvmtui.leaderboard.verdicts import GLYPHS as VERDICT_GLYPHS
 from lvmtui.leaderboard.verdicts import Verdict, one_of_each, sentence, strongest, worth
 from lvmtui.snapshot import RunDetail, RunView, Snapshot
 from lvmtui.store.records import Evaluation, Interval
-from lvmtui.widgets.curve_pane import Chart, CurvePane
+from lvmtui.widgets.chart_kinds import Chart
+from lvmtui.widgets.curve_pane import CurvePane
 from lvmtui.widgets.look import Ink, ink
 from lvmtui.widgets.meters import target_bars
 from lvmtui.widgets.panel import Panel

@@ -2,57 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
-from rich.text import Text
+from lvmtui.snapshot import Series
+from lvmtui.widgets.chart_kinds import Chart
+from lvmtui.widgets.lone_chart import LoneChart
 
-from lvmtui.figure import Axes, Curve
-from lvmtui.snapshot import RunDetail
-from lvmtui.widgets import curves
-from lvmtui.widgets.hit_chart import why_empty
-from lvmtui.widgets.look import chart_look
-from lvmtui.widgets.panel import Panel
+LOSSES = Chart("loss ─ train/val", ("val/loss", "train/loss"), ("val", "train"))
+BY_EPOCH = Chart("loss ─ train/val", ("val/loss", "epoch/train_loss"), ("val", "train"))
+OVERLAID = Chart("loss ─ validation of marked runs", ("val/loss", "epoch/train_loss"))
 
 
-class LossChart(Panel):
+class LossChart(LoneChart):
     """Loss by step where steps are recorded, else by epoch."""
 
-    def heading(self) -> str:
-        overlaid = bool(self.snapshot and curves.overlaid(self.snapshot, self.focused, self.marked))
-        return "loss ─ validation of marked runs" if overlaid else "loss ─ train/val"
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(LOSSES, OVERLAID, "a loss", id=id, classes=classes)
 
-    def draw(self, width: int, height: int) -> Sequence[Text]:
-        options = self.options
-        return curves.chart(
-            self._curves(),
-            width=width,
-            height=height,
-            axes=Axes(x=options.axis, log_y=options.log_y, smoothing=options.smoothing),
-            look=chart_look(self),
-            empty=why_empty(self.snapshot, self.view, "a loss"),
-        )
-
-    def _curves(self) -> list[Curve]:
-        if self.snapshot is None:
-            return []
-        look = chart_look(self)
-        made: list[Curve | None] = []
-        for position, view in enumerate(curves.overlaid(self.snapshot, self.focused, self.marked)):
-            detail = self.snapshot.details.get(view.run.id)
-            key = "val/loss" if detail and "val/loss" in detail.series else "epoch/train_loss"
-            colour = look.colour(position)
-            made.append(
-                curves.curve(detail, key, view.run.name, self.options.axis, colour=colour) if detail else None
-            )
-        if not made and self.detail is not None:
-            axis = self.options.axis
-            made = [
-                curves.curve(self.detail, "val/loss", "val", axis, colour=look.colour(1)),
-                curves.curve(self.detail, train_key(self.detail), "train", axis, colour=look.colour(0)),
-            ]
-        return [curve for curve in made if curve is not None]
-
-
-def train_key(detail: RunDetail) -> str:
-    """The finest training loss that there is."""
-    return "train/loss" if "train/loss" in detail.series else "epoch/train_loss"
+    def chart_alone(self, series: Mapping[str, Series]) -> Chart:
+        """With the finest training loss that there is."""
+        return LOSSES if "train/loss" in series else BY_EPOCH

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from rich.text import Text
 from textual.content import Content
+from textual.geometry import Region
 from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
 from lvmtui.config import ViewOptions
-from lvmtui.figure import same_text
+from lvmtui.figure import same_text, segments_of
 from lvmtui.format import ascii_text, fit
 from lvmtui.snapshot import RunDetail, RunView, Snapshot
 from lvmtui.widgets.look import ascii_only
@@ -113,28 +114,33 @@ class Panel(Widget):
         width, height = self.content_size
         if width <= 0 or height <= 0:
             return
-        heading = fit(self.heading(), max(0, self.size.width - 4))
         lines = tuple(_cut(line, width) for line in self.draw(width, height)[:height])
+        heading = fit(self.heading(), max(0, self.size.width - 4))
         if ascii_only(self):
             heading = ascii_text(heading)
             lines = tuple(_in_ascii(line) for line in lines)
         if heading != self._heading:
             self._heading = heading
             self.border_title = Content(heading) if heading else None
-        if len(lines) != len(self._lines) or not all(map(same_text, lines, self._lines)):
-            self._lines = lines
+        before, self._lines = self._lines, lines
+        if len(lines) != len(before):
             self.refresh()
+            return
+        pairs = enumerate(zip(before, lines, strict=True))
+        changed = [Region(0, y, width, 1) for y, (old, new) in pairs if not same_text(old, new)]
+        if changed:
+            self.refresh(*changed)
 
     def render_line(self, y: int) -> Strip:
         """One line of the content."""
-        width = self.content_size.width
+        width, style = self.content_size.width, self.visual_style.rich_style
         if y >= len(self._lines):
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, style)
         line = self._lines[y]
         # Rich leaves a line's own style out where it has no spans.
         own = self.app.console.get_style(line.style)
-        strip = Strip(line.render(self.app.console, end="")).apply_style(own)
-        return strip.apply_style(self.rich_style).adjust_cell_length(width, self.rich_style)
+        strip = Strip(segments_of(line, self.app.console)).apply_style(style + own)
+        return strip.adjust_cell_length(width, style)
 
 
 def _cut(line: Text, width: int) -> Text:

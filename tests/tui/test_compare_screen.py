@@ -26,7 +26,8 @@ from lvmtui.snapshot import Snapshot
 from lvmtui.store.database import Database
 from lvmtui.store.records import EpochReport, Evaluation, Progress, Protocol, QueryFact, Run
 from lvmtui.store.writer import Writer
-from lvmtui.widgets.compare_curves import OverlayGrid, overlays_of
+from lvmtui.widgets.chart_kinds import overlays_of
+from lvmtui.widgets.compare_curves import OverlayGrid
 from lvmtui.widgets.compare_recipe import RecipeDiff
 from lvmtui.widgets.compare_scaling import Pools, ScalingChart, ScalingView
 from lvmtui.widgets.compare_tests import TestsTable, TestsView
@@ -144,7 +145,8 @@ async def test_curves_lie_over_each_other(stored: Stored) -> None:
         await until(pilot, lambda: bool(grid.panes) and len(grid.panes[0].curves) == 3, "three curves")
         first = grid.panes[0]
         assert first.chart.title == "Hit@5 on validation"
-        assert [curve.label for curve in first.curves] == ["phase-1 #1", "phase-1 #2", "phase-1 #3"]
+        assert sorted(curve.label for curve in first.curves) == ["phase-1 #1", "phase-1 #2", "phase-1 #3"]
+        assert first.curves[0].label == f"phase-1 #{app.focused_run}", "the focused run is on top"
         assert len({curve.colour for curve in first.curves}) == 3
         assert "copy-last 8.0" in text(app)
         assert app.focused is grid
@@ -155,6 +157,19 @@ async def test_curves_lie_over_each_other(stored: Stored) -> None:
         app.marked = (1, 2)
         app._changed()
         await until(pilot, lambda: len(grid.panes[0].curves) == 2, "two curves")
+
+
+async def test_of_many_marked_runs_the_first_are_tested_and_all_are_drawn(stored: Stored) -> None:
+    for _ in range(11):
+        stored.finished(0.05, 0.2)
+    async with opened(stored.path, size=(180, 50)) as (app, pilot):
+        screen = await compared(app, pilot, "curves", *range(1, 15))
+        grid = screen.query_one(OverlayGrid)
+        await until(pilot, lambda: bool(grid.panes) and len(grid.panes[0].curves) == 14, "all curves")
+        assert " more" in text(app), "the legend counts those it has no room for"
+        assert screen._key == (), "ranks are not read for curves"
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: "Compared are the first 12 of 14 marked runs." in text(app), "the note")
 
 
 def test_each_metric_has_a_chart_of_its_own() -> None:

@@ -8,8 +8,9 @@ from textual.widgets import ContentSwitcher, Static
 
 from lvmtui.snapshot import RunDetail
 from lvmtui.store.lifecycle import Result, Status
-from lvmtui.widgets.curve_grid import CurveGrid, shape
-from lvmtui.widgets.curve_pane import charts_of
+from lvmtui.widgets.chart_kinds import charts_of
+from lvmtui.widgets.chart_page import ChartStatus, shape
+from lvmtui.widgets.curve_grid import CurveGrid
 from lvmtui.widgets.epochs_table import EpochsTable
 from lvmtui.widgets.events_table import EventsTable
 from lvmtui.widgets.panel import Panel
@@ -93,9 +94,13 @@ async def test_epochs_mark_the_best_and_show_nan() -> None:
 async def test_charts_show_every_metric(size: tuple[int, int]) -> None:
     async with Bench.run_screen(size=size) as bench:
         await bench.pilot.pause()
-        titles = [pane.heading() for pane in grid(bench).panes]
+        titles = [chart.title for chart in grid(bench).charts]
         assert titles[:3] == ["Hit@K on validation", "loss", "MRR"]
         assert len(titles) == 10
+        assert [pane.heading() for pane in grid(bench).panes[:3]] == titles[:3]
+        page, pages = grid(bench).page
+        assert (page, pages) == (0, 3 if size[0] == 80 else 1)
+        assert (f"page 1/{pages}" in shown(bench.screen.query_one(ChartStatus))) == (pages > 1)
         first = shown(grid(bench).panes[0])
         assert "@5" in first
         assert "★" in first
@@ -105,18 +110,18 @@ async def test_charts_show_every_metric(size: tuple[int, int]) -> None:
 def test_unknown_metrics_get_a_chart_of_their_own() -> None:
     titles = [chart.title for chart in charts_of(["val/loss", "my/reward", "train/extra"])]
     assert titles == ["loss", "my/reward", "train/extra"]
-    assert shape(178, 44, 10)[0] == 4
-    assert shape(78, 18, 10) == (2, 7)
-    assert shape(20, 5, 1) == (1, 7)
+    assert shape(178, 44, 10) == (4, 3)
+    assert shape(78, 18, 10) == (2, 2)
+    assert shape(20, 5, 1) == (1, 1)
 
 
 async def test_cursor_zoom_and_single_chart() -> None:
     async with Bench.run_screen() as bench:
-        await bench.pilot.press("left")
+        await bench.pilot.press("shift+left")
         assert grid(bench).at == 19
-        await bench.pilot.press("left", "h")
+        await bench.pilot.press("shift+left", "shift+left")
         assert grid(bench).at == 17
-        assert "cursor at epoch 17" in str(bench.screen.query_one("#curve-status", Static).content)
+        assert "cursor at epoch 17" in shown(bench.screen.query_one(ChartStatus))
         await bench.pilot.press("z")
         assert grid(bench).zoom is not None
         low, high = grid(bench).zoom or (0, 0)
@@ -124,7 +129,7 @@ async def test_cursor_zoom_and_single_chart() -> None:
         assert high <= 19
         await bench.pilot.press("j", "enter")
         assert grid(bench).alone
-        assert sum(pane.display for pane in grid(bench).panes) == 1
+        assert len(grid(bench).panes) == 1
         await bench.pilot.press("escape")
         assert not grid(bench).alone
         await bench.pilot.press("escape")
