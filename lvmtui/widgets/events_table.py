@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from textual.content import Content
 
+from lvmtui.alerts.kinds import GLYPHS
 from lvmtui.format import clock, plain, stamp
 from lvmtui.snapshot import RunDetail, RunView, Snapshot
-from lvmtui.store.records import Event, Severity
+from lvmtui.store.records import Event
 from lvmtui.widgets.cells import MUTED
+from lvmtui.widgets.event_list import STYLES
 from lvmtui.widgets.row_table import Column, Line, RowTable
 
 COLUMNS = (
@@ -16,13 +18,6 @@ COLUMNS = (
     Column("message", "message", shrinks=True),
     Column("evidence", "evidence", priority=2),
 )
-
-LOOKS = {
-    Severity.INFO: ("·", MUTED),
-    Severity.WARN: ("▲", "$warning"),
-    Severity.ERROR: ("✖", "$error"),
-}
-"""Severity -> glyph and colour."""
 
 
 class EventsTable(RowTable):
@@ -37,14 +32,14 @@ class EventsTable(RowTable):
 
 
 def _line(event: Event) -> Line:
-    glyph, style = LOOKS[event.severity]
+    glyph, style = GLYPHS[event.severity], STYLES[event.severity]
     evidence = "  ".join(f"{plain(str(key))}={plain(str(value))}" for key, value in event.evidence.items())
     return Line(
         str(event.id),
         {
             "when": Content.styled(f"{stamp(event.time)[:10]} {clock(event.time)}", MUTED),
-            "severity": Content.styled(f"{glyph} {plain(event.kind)}", style),
-            "message": Content.styled(plain(event.message), style if event.severity != Severity.INFO else ""),
+            "severity": Content.styled(f"{glyph} {plain(event.kind)}", style or MUTED),
+            "message": Content.styled(plain(event.message), style),
             "evidence": Content.styled(evidence, MUTED),
         },
     )
