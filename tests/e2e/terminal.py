@@ -56,7 +56,7 @@ def terminal(argv: Sequence[str], *, cols: int = 120, rows: int = 36) -> Iterato
         stdin=slave,
         stdout=slave,
         stderr=slave,
-        env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
+        env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LVMTUI_REPAINT": "full"},
         start_new_session=True,
         preexec_fn=_take_terminal,
     )
