@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -10,7 +9,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from lvmtui.errors import UsageError
+from lvmtui.alerts.settings import AlertSettings, alert_settings
+from lvmtui.errors import UsageError, did_you_mean
 from lvmtui.paths import config_file, state_file, write_atomically
 
 AXES = ("epoch", "step", "time")
@@ -18,6 +18,9 @@ AXES = ("epoch", "step", "time")
 
 SMOOTHING = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.98)
 """Weights of the past in the exponential smoothing, from none to most."""
+
+LIST_SHARES = tuple(round(0.2 + 0.05 * step, 2) for step in range(11))
+"""Shares of the dashboard's width that the settings offer for the list of runs."""
 
 RUN_SORTS = ("started", "name", "state", "Hit@5", "epoch")
 """How the list of runs can be sorted."""
@@ -44,6 +47,8 @@ class ViewOptions:
     """Only runs that fit (`lvmtui.filters`); empty: all."""
     filter_is_regex: bool = False
     """Texts in the filter are regular expressions, not globs."""
+    filter_history: tuple[str, ...] = ()
+    """Filters that were used, the newest last."""
     attention: bool = False
     """Only runs that need attention."""
     log_y: bool = False
@@ -58,11 +63,19 @@ class ViewOptions:
     """Confidence bands are drawn."""
     grid: str = ""
     """Columns and rows of charts on a page, as `3x2`; empty: what fits."""
+    zooms: tuple[str, ...] = ()
+    """Ranges of x that charts are zoomed to: whose charts, axis, low, high, as `17 epoch 5.0 9.5`."""
     list_share: float = 0.4
     """Share of the dashboard's width that the list of runs has."""
     leaderboard_sort: str = ""
     """Column of the leaderboard; empty: by rank."""
     leaderboard_by_phase: bool = False
+    events_filter: str = ""
+    """Only events in which this text stands; empty: all."""
+    events_attention: bool = False
+    """Only events that are warnings or errors."""
+    events_seen: int = 0
+    """Id of the newest event when the events screen was last left; 0: it never was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +88,8 @@ class Config:
     """Draw with ASCII characters only."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """Command id -> comma-separated keys."""
+    alerts: AlertSettings = field(default_factory=AlertSettings)
+    """What is told of runs, and where to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +97,9 @@ class UiState:
     """What the dashboard remembers."""
 
     theme: str = ""
+    """Of all stores, as `ascii`."""
+    ascii: bool = False
+    """ASCII characters only, as chosen in the settings."""
     options: ViewOptions = ViewOptions()
     focused_run: int | None = None
     marked: tuple[int, ...] = ()
@@ -110,27 +128,22 @@ def load_config(path: Path | None = None, *, commands: Iterable[str] = ()) -> Co
 
 
 def _checked(values: dict[str, Any], file: Path, commands: list[str]) -> Config:
-    kinds: dict[str, type] = {"theme": str, "ascii": bool, "keys": dict}
+    kinds: dict[str, type] = {"theme": str, "ascii": bool, "keys": dict, "alerts": dict}
     words = {str: "a text", bool: "true or false", dict: "a table"}
     for name, value in values.items():
         if name not in kinds:
-            raise UsageError(f"{file}: unknown setting {name!r}", _nearest(name, kinds))
+            raise UsageError(f"{file}: unknown setting {name!r}", did_you_mean(name, kinds))
         if not isinstance(value, kinds[name]):
             raise UsageError(f"{file}: {name} = {value!r} is not {words[kinds[name]]}")
     for name, keys in values.get("keys", {}).items():
         if commands and name not in commands:
-            raise UsageError(f"{file}: there is no command {name!r} in [keys]", _nearest(name, commands))
+            raise UsageError(f"{file}: there is no command {name!r} in [keys]", did_you_mean(name, commands))
         if not isinstance(keys, str) or not all(key.strip() for key in keys.split(",")):
             raise UsageError(
                 f"{file}: keys.{name} = {keys!r} is not a key", 'For example: launch = "n" or "n,f2".'
             )
-    return Config(**values)
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    names = list(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"Did you mean {close[0]}?" if close else f"Known: {', '.join(names)}."
+    alerts = alert_settings(values.pop("alerts", {}), file)
+    return Config(**values, alerts=alerts)
 
 
 def load_state(store: str, path: Path | None = None) -> UiState:
@@ -142,6 +155,7 @@ def load_state(store: str, path: Path | None = None) -> UiState:
     theme = document.get("theme")
     return UiState(
         theme=theme if isinstance(theme, str) else "",
+        ascii=document.get("ascii") is True,
         options=_options(_table(cursor, "options")),
         focused_run=focused if isinstance(focused, int) else None,
         marked=tuple(i for i in marked if isinstance(i, int)) if isinstance(marked, list) else (),
@@ -164,6 +178,7 @@ def save_state(store: str, state: UiState, path: Path | None = None) -> None:
     }
     document = {
         "theme": state.theme,
+        "ascii": state.ascii,
         "stores": dict(list(stores.items())[-REMEMBERED_STORES:]),
     }
     write_atomically(file, json.dumps(document, indent=1))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from textual.message import Message
 
 from lvmtui.config import ViewOptions
-from lvmtui.snapshot import Snapshot
+from lvmtui.snapshot import CloseUp, Snapshot
 
 
 @dataclass
@@ -36,6 +36,13 @@ class OptionsChanged(Message):
 
 
 @dataclass
+class StretchEnlarged(Message):
+    """A stretch of the x axis is enlarged, or None is any more: long curves are wanted in full there."""
+
+    close_up: CloseUp | None
+
+
+@dataclass
 class RunFocused(Message):
     """The cursor is on this run; None: on something that is no run."""
 
@@ -54,6 +61,16 @@ class RunOpened(Message):
     """The run's own screen was asked for."""
 
     run_id: int
+
+
+@dataclass
+class EventsSeen(Message):
+    """The events screen has shown everything up to here."""
+
+    newest: int
+    """Id of the newest event."""
+    alerts: int
+    """How many alerts there were in this session."""
 
 
 @dataclass

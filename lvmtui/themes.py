@@ -32,12 +32,14 @@ COLOURS = (
 """What every theme file must give."""
 
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
+_ANSI = re.compile(r"ansi_(default|(bright_)?(black|red|green|yellow|blue|magenta|cyan|white))")
+_STYLES = frozenset({"none", "not", "bold", "dim", "italic", "underline", "reverse", "strike"})
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """One theme as read from its file. Colours are `#rrggbb`."""
+    """One theme as read from its file. Colours are `#rrggbb`; with `ansi` also `ansi_red` and the like."""
 
     name: str
     dark: bool
@@ -48,6 +50,8 @@ class Theme:
     variables: Mapping[str, str]
     """Further CSS variables: chart-axis, chart-level, chart-star, muted, and Textual's own."""
     description: str = ""
+    ansi: bool = False
+    """The terminal's own 16 colours are sent as such: what they look like is its business."""
 
 
 def themes_dir() -> Path:
@@ -95,7 +99,7 @@ def _read(path: Path) -> Theme:
         ValueError: a key is missing, unknown or has a value that is no colour.
     """
     values = tomllib.loads(path.read_text(encoding="utf-8"))
-    unknown = set(values) - {"name", "dark", "description", "series", "variables", *COLOURS}
+    unknown = set(values) - {"name", "dark", "ansi", "description", "series", "variables", *COLOURS}
     if unknown:
         raise ValueError(f"unknown key {sorted(unknown)[0]!r}")
     name, dark = values.get("name", path.stem), values.get("dark")
@@ -103,6 +107,9 @@ def _read(path: Path) -> Theme:
         raise ValueError(f"name = {name!r}: use small letters, digits and hyphens")
     if not isinstance(dark, bool):
         raise ValueError("dark must be true or false")
+    ansi = values.get("ansi", False)
+    if not isinstance(ansi, bool):
+        raise ValueError("ansi must be true or false")
     series = _table(values, "series").get("colours")
     if not isinstance(series, list) or not series:
         raise ValueError("[series] colours must be a list of colours")
@@ -110,10 +117,11 @@ def _read(path: Path) -> Theme:
     return Theme(
         name=name,
         dark=dark,
-        colours={key: _colour(key, values.get(key)) for key in COLOURS},
-        series=tuple(_colour(f"series colour {i}", value) for i, value in enumerate(series, 1)),
-        variables={str(key): _variable(str(key), value) for key, value in variables.items()},
+        colours={key: _colour(key, values.get(key), ansi) for key in COLOURS},
+        series=tuple(_colour(f"series colour {i}", value, ansi) for i, value in enumerate(series, 1)),
+        variables={str(key): _variable(str(key), value, ansi) for key, value in variables.items()},
         description=plain(str(values.get("description", ""))),
+        ansi=ansi,
     )
 
 
@@ -124,33 +132,48 @@ def _table(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return table
 
 
-def _colour(key: str, value: object) -> str:
+def _colour(key: str, value: object, ansi: bool) -> str:
     if value is None:
         raise ValueError(f"{key} is missing")
-    if not isinstance(value, str) or not _HEX.fullmatch(value):
+    if not isinstance(value, str) or not (_HEX.fullmatch(value) or (ansi and _ANSI.fullmatch(value))):
         raise ValueError(f"{key} = {value!r} is no colour; write it as #rrggbb")
     return value
 
 
-def _variable(key: str, value: object) -> str:
-    """A CSS variable: a colour with an optional share, or words such as `bold`."""
+def _variable(key: str, value: object, ansi: bool) -> str:
+    """A CSS variable: a colour with an optional share, or text styles where the name ends in `style`."""
     if not _NAME.fullmatch(key):
         raise ValueError(f"[variables] {key!r}: use small letters, digits and hyphens")
     words = value.split() if isinstance(value, str) else []
-    if not words or not all(_HEX.fullmatch(w) or re.fullmatch(r"[a-z-]+|\d{1,3}%", w) for w in words):
+    if key.endswith("style"):
+        if not words or not _STYLES.issuperset(words):
+            raise ValueError(f"[variables] {key} = {value!r} is no text style")
+    elif not words or not _is_colour(words[0], ansi) or not (len(words) == 1 or _is_share(words[1:])):
         raise ValueError(f"[variables] {key} = {value!r} is no colour; write it as #rrggbb")
     return " ".join(words)
 
 
+def _is_share(words: list[str]) -> bool:
+    return len(words) == 1 and re.fullmatch(r"\d{1,3}%", words[0]) is not None
+
+
+def _is_colour(word: str, ansi: bool) -> bool:
+    return bool(_HEX.fullmatch(word) or word in {"auto", "transparent"} or (ansi and _ANSI.fullmatch(word)))
+
+
 def to_textual_theme(theme: Theme) -> TextualTheme:
     """The theme for `App.register_theme`. Series colours become `$series-1`, `$series-2`, …"""
+    from textual.theme import BUILTIN_THEMES
     from textual.theme import Theme as TextualTheme
 
+    # Of a theme in the terminal's own colours Textual derives no others: they come from its own such theme.
+    base = BUILTIN_THEMES["ansi-dark" if theme.dark else "ansi-light"].variables if theme.ansi else {}
     series = {f"series-{i}": colour for i, colour in enumerate(theme.series, 1)}
     colours = theme.colours
     return TextualTheme(
         name=theme.name,
         dark=theme.dark,
+        ansi=theme.ansi,
         primary=colours["primary"],
         secondary=colours["secondary"],
         accent=colours["accent"],
@@ -161,5 +184,5 @@ def to_textual_theme(theme: Theme) -> TextualTheme:
         success=colours["success"],
         warning=colours["warning"],
         error=colours["error"],
-        variables={**series, **theme.variables},
+        variables={**base, **series, **theme.variables},
     )

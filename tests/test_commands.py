@@ -47,6 +47,13 @@ def test_capitals_that_change_runs_are_removed_by_readonly() -> None:
     assert not left & {"launch", "stop", "resume", "promote", "kill", "annotate"}
 
 
+@pytest.mark.parametrize("command", commands.COMMANDS, ids=lambda command: command.id)
+def test_every_key_is_in_help_and_in_footer_or_palette_or_moves_about(command: commands.Command) -> None:
+    assert command in [member for _, members in commands.grouped() for member in members]
+    known = command.shown_in_footer or command.in_palette
+    assert known or command.group == "Move" or command.id in {"back", "palette", "repaint"}
+
+
 def test_remapped_keys_are_shown() -> None:
     launch = commands.BY_ID["launch"]
     assert commands.keys_of(launch) == ("n",)

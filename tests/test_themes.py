@@ -7,6 +7,8 @@ import pytest
 from lvmtui.themes import COLOURS, DEFAULT_THEME, Theme, load_themes, themes_dir, to_textual_theme
 
 SHIPPED, PROBLEMS = load_themes()
+COLOURED = {name: theme for name, theme in SHIPPED.items() if not theme.ansi}
+"""Those whose colours are not the terminal's."""
 
 
 def luminance(colour: str) -> float:
@@ -20,6 +22,19 @@ def contrast(one: str, other: str) -> float:
     """Contrast ratio (WCAG 2.1)."""
     high, low = sorted((luminance(one), luminance(other)), reverse=True)
     return (high + 0.05) / (low + 0.05)
+
+
+def lab(colour: str) -> tuple[float, float, float]:
+    """CIE L*a*b* of an sRGB colour under D65, in which equal distances look about equal (CIE 1976)."""
+    rgb = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb)
+    xyz = (
+        (0.4124 * red + 0.3576 * green + 0.1805 * blue) / 0.9505,
+        0.2126 * red + 0.7152 * green + 0.0722 * blue,
+        (0.0193 * red + 0.1192 * green + 0.9505 * blue) / 1.089,
+    )
+    x, y, z = (v ** (1 / 3) if v > 0.008856 else 7.787 * v + 16 / 116 for v in xyz)
+    return 116 * y - 16, 500 * (x - y), 200 * (y - z)
 
 
 def seen_by(colour: str, deficiency: str) -> tuple[float, float, float]:
@@ -43,14 +58,14 @@ def seen_by(colour: str, deficiency: str) -> tuple[float, float, float]:
 
 def test_there_are_dark_and_light_ones_and_no_problems() -> None:
     assert PROBLEMS == []
-    assert len(SHIPPED) >= 4
+    assert len(SHIPPED) >= 10
     assert DEFAULT_THEME in SHIPPED
     assert SHIPPED[DEFAULT_THEME].dark
     assert {theme.dark for theme in SHIPPED.values()} == {True, False}
     assert {path.stem for path in themes_dir().glob("*.toml")} == set(SHIPPED)
 
 
-@pytest.mark.parametrize("theme", SHIPPED.values(), ids=list(SHIPPED))
+@pytest.mark.parametrize("theme", COLOURED.values(), ids=list(COLOURED))
 def test_everything_can_be_read(theme: Theme) -> None:
     grounds = [theme.colours["background"], theme.colours["surface"]]
     for ground in grounds:
@@ -62,9 +77,28 @@ def test_everything_can_be_read(theme: Theme) -> None:
             assert contrast(theme.variables[name], ground) >= 3, name
         for colour in theme.series:
             assert contrast(colour, ground) >= 3, colour
+    cursor = theme.variables["block-cursor-background"]
+    assert contrast(theme.variables["block-cursor-foreground"], cursor) >= 4.5
 
 
-@pytest.mark.parametrize("name", ["lvm-dark", "lvm-light", "contrast"])
+@pytest.mark.parametrize("theme", COLOURED.values(), ids=list(COLOURED))
+def test_the_curves_differ(theme: Theme) -> None:
+    assert len(theme.series) == 8
+    places = [lab(colour) for colour in theme.series]
+    for i, one in enumerate(places):
+        for j, other in enumerate(places[i + 1 :], i + 1):
+            apart = sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) ** 0.5
+            assert apart > 15, (theme.series[i], theme.series[j], apart)
+
+
+def test_the_terminals_own_colours_are_told_apart() -> None:
+    theme = SHIPPED["ansi"]
+    assert theme.ansi
+    assert len(set(theme.series)) == 8
+    assert all(colour.startswith("ansi_") for colour in (*theme.series, *theme.colours.values()))
+
+
+@pytest.mark.parametrize("name", ["lvm-dark", "lvm-light", "contrast", "tol-dark", "tol-light"])
 @pytest.mark.parametrize("deficiency", ["protan", "deutan"])
 def test_the_first_curves_differ_for_every_colour_vision(name: str, deficiency: str) -> None:
     seen = [seen_by(colour, deficiency) for colour in SHIPPED[name].series[:4]]
@@ -108,6 +142,9 @@ def test_a_users_theme_is_added_and_may_replace_a_shipped_one(tmp_path: Path) ->
         (file(dark='"yes"'), "dark must be true or false"),
         (file(name='"../x"'), "small letters"),
         (file(colour='"#ffffff"'), "unknown key 'colour'"),
+        (file(primary='"ansi_red"'), "primary = 'ansi_red' is no colour"),
+        (file(primary='"ansi_pink"', ansi="true"), "primary = 'ansi_pink' is no colour"),
+        (file(ansi="1"), "ansi must be true or false"),
         ("name = [", "not valid TOML"),
         (file().replace('["#ffffff"]', "[]"), "[series]"),
         (file() + '[variables]\nmuted = "50; x"\n', "[variables] muted"),

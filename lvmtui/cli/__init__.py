@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -10,22 +11,29 @@ from typing import Annotated
 import typer
 
 from lvmtui.cli import (
+    alerts,
     audit,
     bench,
     compare,
     equate,
     files,
     judge,
+    keys,
     look,
     models,
+    once,
     phases,
     predict,
+    queue,
     scaling,
+    serve,
+    shelf,
     steer,
 )
-from lvmtui.cli.session import DEFAULT_STORE, Session
-from lvmtui.errors import LvmtuiError
+from lvmtui.cli.session import Session, line
+from lvmtui.errors import LvmtuiError, UsageError
 from lvmtui.format import plain_lines
+from lvmtui.start import DEFAULT_STORE, STORE_VARIABLE
 
 DEBUG = "LVMTUI_DEBUG"
 """Environment variable: when set, errors come with their traceback."""
@@ -56,21 +64,41 @@ def _root(
     context: typer.Context,
     store: Annotated[
         str,
-        typer.Option("--store", metavar="PATH", envvar="LVMTUI_STORE", help="The run store: path or URL."),
+        typer.Option("--store", metavar="PATH", envvar=STORE_VARIABLE, help="The run store: path or URL."),
     ] = DEFAULT_STORE,
     readonly: Annotated[
         bool, typer.Option("--readonly", help="Refuse everything that changes runs.")
     ] = False,
     ascii_only: Annotated[bool, typer.Option("--ascii", help="Draw the dashboard in ASCII only.")] = False,
+    plain: Annotated[
+        bool,
+        typer.Option("--plain", help="For screen readers: no dashboard, but the runs and changes as lines."),
+    ] = False,
     _show_version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     context.obj = Session(store, readonly, ascii_only)
+    if context.invoked_subcommand is None and plain:
+        raise typer.Exit(_plain(context.obj))
     if context.invoked_subcommand is None:
         raise typer.Exit(steer.dashboard(context.obj))
+    if plain:
+        raise UsageError("--plain stands in place of the dashboard", "Leave out --plain or the command.")
 
 
+def _plain(session: Session) -> int:
+    """Print what there is and what changes until ctrl+c, which is how this mode ends."""
+    from lvmtui.plain_mode import follow
+
+    with contextlib.suppress(KeyboardInterrupt):
+        follow(session.store, line)
+    return 0
+
+
+app.command()(once.once)
+app.command()(serve.serve)
+app.command(hidden=True)(serve.served)
 app.command()(steer.demo)
 app.command()(steer.launch)
 app.command()(look.ls)
@@ -85,7 +113,18 @@ app.command()(scaling.scaling)
 app.command()(steer.stop)
 app.command()(steer.resume)
 app.command()(steer.kill)
+app.add_typer(queue.queue, name="queue")
+app.add_typer(alerts.alerts, name="alerts")
 app.command()(steer.promote)
+app.command()(shelf.pin)
+app.command()(shelf.unpin)
+app.command()(shelf.archive)
+app.command()(shelf.unarchive)
+app.command()(shelf.rm)
+app.command()(shelf.restore)
+app.add_typer(shelf.trash, name="trash")
+app.command("note")(shelf.annotate)
+app.command(context_settings={"ignore_unknown_options": True})(shelf.tag)
 app.command()(judge.evaluate)
 app.command()(judge.baselines)
 app.command()(bench.bench)
@@ -94,6 +133,7 @@ app.add_typer(files.export, name="export")
 app.command(add_help_option=False, context_settings=_PASS_ON)(files.data)
 app.command()(phases.phases)
 app.command()(models.models)
+app.command()(keys.keys)
 app.command()(files.doctor)
 
 
@@ -107,7 +147,8 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without Unicode shows ? for a glyph
     try:
-        code = app(args=arguments, prog_name="lvmtui", standalone_mode=False)
+        words = once.as_subcommand(sys.argv[1:] if arguments is None else arguments)
+        code = app(args=words, prog_name="lvmtui", standalone_mode=False)
         sys.stdout.flush()
         return int(code or 0)
     except BrokenPipeError:
@@ -117,11 +158,11 @@ def main(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except Exception as error:
-        return _report(error)
+        return report(error)
 
 
-def _report(error: Exception) -> int:
-    """Tell the user what went wrong; a traceback only when asked for."""
+def report(error: Exception) -> int:
+    """Tell the user what went wrong, with a traceback only when asked for, and return the exit code."""
     if os.environ.get(DEBUG):
         traceback.print_exc()
     message, hint, code = _explain(error)

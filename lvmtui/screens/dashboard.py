@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, TypeVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Grid
 
 from lvmtui import commands
 from lvmtui.screens.base import LvmScreen
@@ -18,6 +17,7 @@ from lvmtui.widgets.log_tail import LogTail
 from lvmtui.widgets.loss_chart import LossChart
 from lvmtui.widgets.pane_tabs import PaneTabs
 from lvmtui.widgets.panel import Panel
+from lvmtui.widgets.panes import Panes
 from lvmtui.widgets.run_list import RunList, RunTable
 from lvmtui.widgets.run_summary import RunSummary
 from lvmtui.widgets.status_bar import StatusBar
@@ -25,6 +25,9 @@ from lvmtui.widgets.welcome import Welcome
 
 PANES = {"hit": "Hit@K", "run": "run", "loss": "loss", "log": "log", "devices": "devices"}
 """Id and name of the panes that take turns where there is room for one beside the runs."""
+
+WIDE = 100
+"""Columns from which on the runs stand beside the charts."""
 
 Bound = TypeVar("Bound", Panel, RunList)
 
@@ -34,16 +37,16 @@ class DashboardScreen(LvmScreen):
 
     CSS_PATH = "dashboard.tcss"
     AUTO_FOCUS = "RunTable"
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]
     BINDINGS: ClassVar[list[BindingType]] = [
-        *commands.bindings("filter", "sort", "attention", "charts", "tabs")
+        *commands.bindings("filter", "sort", "attention", "runs", "charts", "tabs")
     ]
 
     def compose(self) -> ComposeResult:
         yield self._bind(StatusBar())
         yield Welcome().data_bind(LvmScreen.snapshot)
-        with Grid(id="panes"):
+        with Panes(id="panes").data_bind(LvmScreen.options):
             yield self._bind(RunList(id="runs"))
             yield PaneTabs(list(PANES.values()), id="tabs")
             yield self._bind(HitChart(id="hit", classes="pane"))
@@ -64,6 +67,20 @@ class DashboardScreen(LvmScreen):
         )
         return widget
 
+    def on_resize(self, event: events.Resize) -> None:
+        """The list stands beside the charts where the terminal is wide enough."""
+        super().on_resize(event)
+        panes = self.query_one(Panes)
+        beside = event.size.width >= WIDE
+        if beside != panes.beside:
+            panes.beside = beside
+            panes.divide()
+
+    @on(Panes.Dragged)
+    def keep_share(self, message: Panes.Dragged) -> None:
+        """Remember where the border was dragged to."""
+        self.change_options(list_share=message.share)
+
     def watch_snapshot(self, snapshot: Snapshot | None) -> None:
         """Explain oneself as long as there are no runs."""
         self.set_class(snapshot is not None and not snapshot.runs, "-no-runs")
@@ -80,6 +97,11 @@ class DashboardScreen(LvmScreen):
     def _focus_rows(self) -> None:
         if self.focused is None:
             self.query_one(RunTable).focus()
+
+    @property
+    def cursor_run(self) -> int | None:
+        """Id of the run under the cursor; None on a heading of a group and where no run is listed."""
+        return self.query_one(RunTable).run_at_cursor
 
     @on(PaneTabs.Chosen)
     def show_pane(self, message: PaneTabs.Chosen) -> None:
@@ -113,6 +135,30 @@ class DashboardScreen(LvmScreen):
     def action_attention(self) -> None:
         """Show only runs that need attention, or all again."""
         self.query_one(RunList).action_attention()
+
+    def action_reverse(self) -> None:
+        """Sort the runs the other way round."""
+        self.query_one(RunList).action_reverse()
+
+    def action_columns(self) -> None:
+        """Choose and order the columns of the runs."""
+        self.query_one(RunList).action_columns()
+
+    def action_group_runs(self) -> None:
+        """Group the runs by the next quality, or not at all."""
+        self.query_one(RunList).action_group_runs()
+
+    def action_shelf(self) -> None:
+        """List archived runs, the trash, the runs again."""
+        self.query_one(RunList).action_shelf()
+
+    @on(RunList.ColumnsWanted)
+    async def choose_columns(self, message: RunList.ColumnsWanted) -> None:
+        """Show the form for the columns of the runs."""
+        from lvmtui.screens.columns import ColumnsScreen
+
+        message.stop()
+        await self.app.push_screen(ColumnsScreen(self.options, message.shown))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Tabs are there only where panes take turns."""

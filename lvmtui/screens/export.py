@@ -1,10 +1,11 @@
-"""Asks for a format and a file name, and writes the export in a thread."""
+"""Asks for a format and a file name, and writes the export in a thread; in a browser it is downloaded."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -113,14 +114,15 @@ class ExportScreen(ModalScreen[ExportChoice | None]):
     """
     BINDINGS = [("escape", "cancel", "Cancel")]
 
-    def __init__(self, what: str, stem: str) -> None:
+    def __init__(self, what: str, stem: str, *, download: bool = False) -> None:
         """
         Args:
             what: what is written, for the title.
             stem: proposed name of the file, without suffix.
+            download: the file goes to a browser, so it needs a name and no folder.
         """
         super().__init__()
-        self._what, self._stem = what, stem
+        self._what, self._stem, self._download = what, stem, download
         self._kind: Format = "md"
         self._confirmed = ""
         """The name of the existing file that the user was asked about."""
@@ -129,7 +131,8 @@ class ExportScreen(ModalScreen[ExportChoice | None]):
         with Vertical(id="export-form") as form:
             form.border_title = Content(f"Export {self._what}")
             yield FormatChoice()
-            yield Input(f"{FOLDER}/{self._stem}.{self._kind}", id="export-name", select_on_focus=False)
+            folder = "" if self._download else f"{FOLDER}/"
+            yield Input(f"{folder}{self._stem}.{self._kind}", id="export-name", select_on_focus=False)
             yield Static("", id="export-problem", markup=False)
             yield Static(
                 "enter writes · tab to the formats, ↑ ↓ there · esc cancels", id="export-hint", markup=False
@@ -157,7 +160,12 @@ class ExportScreen(ModalScreen[ExportChoice | None]):
         typed = Path(message.value).suffix.lstrip(".")
         if typed in FORMATS and typed != self._kind:
             self.query_one(FormatChoice).chosen = list(FORMATS).index(typed)
-        self._say(problem_of(message.value))
+        self._say(self._problem_of(message.value))
+
+    def _problem_of(self, name: str) -> str:
+        if self._download:
+            return "" if name.strip() and plain(name) == name and "/" not in name else "Name a file."
+        return problem_of(name)
 
     def _say(self, words: str) -> None:
         self.query_one("#export-problem", Static).update(Content(words))
@@ -166,14 +174,14 @@ class ExportScreen(ModalScreen[ExportChoice | None]):
     @on(Button.Pressed, "#export-write")
     def _accept(self) -> None:
         name = self.query_one(Input).value.strip()
-        problem = problem_of(name)
+        problem = self._problem_of(name)
         if problem:
             self._say(problem)
             return
         path = Path(name).expanduser()
         if not path.suffix:
             path = path.with_suffix(f".{self._kind}")
-        if path.exists() and self._confirmed != name:
+        if not self._download and path.exists() and self._confirmed != name:
             self._confirmed = name
             self._say(f"{path} is there already: enter once more replaces it.")
             return
@@ -200,13 +208,17 @@ def export(screen: Screen[Any], what: str, stem: str, text_of: Callable[[Format]
             work = partial(_write, screen.app, choice, text_of)
             screen.run_worker(work, thread=True, group="export", description="writing an export")
 
-    screen.app.push_screen(ExportScreen(what, stem), write_chosen)
+    screen.app.push_screen(ExportScreen(what, stem, download=screen.app.is_web), write_chosen)
 
 
 def _write(app: App[Any], choice: ExportChoice, text_of: Callable[[Format], str]) -> None:
     from lvmtui.export.text import write
 
     try:
+        if app.is_web:
+            made = StringIO(text_of(choice.kind))
+            app.call_from_thread(app.deliver_text, made, save_filename=choice.path.name)
+            return
         write(choice.path, text_of(choice.kind), force=choice.replace)
     except LvmtuiError as error:
         app.call_from_thread(app.notify, str(error), title="Not exported", severity="error", markup=False)

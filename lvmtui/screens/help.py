@@ -9,6 +9,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from lvmtui import commands
+from lvmtui.filters.language import EXAMPLES
 
 INTRODUCTION = (
     "lvmtui shows training runs and starts, stops, resumes and promotes them. Runs are processes of their "
@@ -45,6 +46,11 @@ class HelpScreen(ModalScreen[None]):
                         keys = "  ".join(commands.keys_of(command, self._keymap))
                         yield Static(Content(keys), classes="keys")
                         yield Static(Content(command.help))
+            yield Static(Content("What a filter understands"), classes="heading")
+            with Grid(classes="commands"):
+                for kind, examples in EXAMPLES:
+                    yield Static(Content(kind), classes="keys")
+                    yield Static(Content(examples))
 
     def action_scroll(self, lines: int) -> None:
         """Scroll by some lines."""

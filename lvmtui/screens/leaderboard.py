@@ -28,7 +28,7 @@ class LeaderboardScreen(LvmScreen):
         yield LeaderboardTable().data_bind(
             LvmScreen.snapshot, LvmScreen.marked, LvmScreen.focused_run, LvmScreen.options
         )
-        yield FilterLine().data_bind(LvmScreen.options)
+        yield FilterLine(of_board=True).data_bind(LvmScreen.options)
         yield from super().compose()
 
     def on_mount(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -62,6 +63,11 @@ def ink(widget: Widget) -> Ink:
     )
 
 
+def many_colours(widget: Widget) -> bool:
+    """Whether the terminal has more than 16 colours."""
+    return widget.app.console.color_system in {"256", "truecolor"}
+
+
 def chart_look(widget: Widget) -> Look:
     """The theme's chart colours; Okabe and Ito's palette where the theme has none."""
     theme = widget.app.theme_variables
@@ -72,7 +78,11 @@ def chart_look(widget: Widget) -> Look:
         axis=_colour(theme, "chart-axis", muted),
         level=_colour(theme, "chart-level", muted),
         star=f"bold {_colour(theme, 'chart-star', palette[4])}".strip(),
+        target=_colour(theme, "chart-target", ""),
+        # The nearest of 16 colours would be no shade but a block.
+        shade=_colour(theme, "chart-shade", _colour(theme, "panel", "")) if many_colours(widget) else "",
         ascii_only=ascii_only(widget),
+        marks=bool(os.environ.get("NO_COLOR")),
     )
 
 

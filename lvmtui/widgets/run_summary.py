@@ -16,6 +16,7 @@ from lvmtui.remaining import remaining_of
 from lvmtui.snapshot import GLYPHS, RunView, State
 from lvmtui.store.records import Evaluation, Interval, Run, Severity, Versus
 from lvmtui.versus import versus_of
+from lvmtui.waiting import waiting_reason
 from lvmtui.widgets.look import Ink, ink
 from lvmtui.widgets.meters import patience_meter, target_bars
 from lvmtui.widgets.panel import Panel
@@ -41,14 +42,21 @@ class RunSummary(Panel):
                 "Choose a run with the arrow keys." if self.snapshot.runs else "No run yet: n launches one."
             )
             return [Text(line, colours.muted) for line in fmt.wrap(said, width, height)]
-        return summary_lines(view, width, height, colours)
+        runs = [other.run for other in self.snapshot.runs] if view.state is State.QUEUED else []
+        reason = waiting_reason(view.run, runs, self.snapshot.taken)
+        return summary_lines(view, width, height, colours, reason=reason)
 
 
-def summary_lines(view: RunView, width: int, height: int, colours: Ink) -> list[Text]:
-    """The summary as lines of at most `width` cells. When there are too many, facts give way to results."""
+def summary_lines(view: RunView, width: int, height: int, colours: Ink, *, reason: str = "") -> list[Text]:
+    """The summary as lines of at most `width` cells. When there are too many, facts give way to results.
+
+    Args:
+        reason: why a queued run waits.
+    """
     run = view.run
     facts = Text(fmt.joined(_facts(run), width), colours.muted)
     lines = [*_state_lines(view, width, max(1, height - 2), colours)]
+    lines += [Text(words, colours.muted) for words in fmt.wrap(fmt.plain(reason), width, 2) if words]
     lines += [line for line in (_best(view, width), _pace(view, width, colours)) if line]
     lines += verdicts(view, width, colours)
     lines += [line for line in (audit_badge(view, width, colours), _test(view, width)) if line]

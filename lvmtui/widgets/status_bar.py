@@ -1,4 +1,5 @@
-"""The line at the top: which store, how many runs in which state, and how fresh this is."""
+"""The line at the top: which store, how many runs in which state, and how fresh this is. Below it, as long as
+something is wrong with the store, what that is."""
 
 from __future__ import annotations
 
@@ -24,8 +25,13 @@ COUNTED: tuple[tuple[str, State, tuple[State, ...]], ...] = (
 """Word, the state whose glyph and colour it has, and the states it counts."""
 
 
+BANNER_LINES = 3
+"""A problem is told in so many lines at most."""
+
+
 class StatusBar(Panel):
-    """One line. The time is when something last changed, so an idle dashboard paints nothing."""
+    """One line, and a banner while the store cannot be read. The time is when something last changed, so an
+    idle dashboard paints nothing."""
 
     DEFAULT_CSS = """
     StatusBar {
@@ -38,21 +44,49 @@ class StatusBar(Panel):
     StatusBar.-ascii { border: none; }
     """
 
+    def watch_snapshot(self) -> None:
+        """Make room for the banner, or take it away again."""
+        lines = 1 + len(banner(self.snapshot, self.content_size.width, ink(self)))
+        if self.styles.height is None or self.styles.height.value != lines:
+            self.styles.height = lines
+        super().watch_snapshot()
+
+    def on_resize(self) -> None:
+        self.watch_snapshot()
+        super().on_resize()
+
     def draw(self, width: int, height: int) -> Sequence[Text]:  # noqa: ARG002
-        return [status_line(self.snapshot, width, ink(self))]
+        colours = ink(self)
+        unread = getattr(self.app, "unread_events", 0)
+        return [status_line(self.snapshot, width, colours, unread), *banner(self.snapshot, width, colours)]
 
 
-def status_line(snapshot: Snapshot | None, width: int, colours: Ink) -> Text:
-    """Exactly one line of at most `width` cells; a problem with the store takes the place of the counts."""
+def banner(snapshot: Snapshot | None, width: int, colours: Ink) -> list[Text]:
+    """What is wrong with the store, in whole lines; nothing when all is well."""
+    if snapshot is None or not snapshot.problem or width <= 0:
+        return []
+    words = f"⚠ {fmt.plain(snapshot.problem)}"
+    if snapshot.runs:
+        words += " · it is looked at again as soon as it changes"
+    style = f"bold reverse {colours.error}".strip()
+    return [Text(line.ljust(width), style) for line in fmt.wrap(words, width, BANNER_LINES)]
+
+
+def status_line(snapshot: Snapshot | None, width: int, colours: Ink, unread: int = 0) -> Text:
+    """Exactly one line of at most `width` cells.
+
+    Args:
+        unread: events and alerts that nobody has seen on their screen yet.
+    """
     left = Text().append("lvmtui", f"bold {colours.primary}".strip())
     if snapshot is None:
         return left.append("  reading the store…", colours.muted)
-    middle = (
-        Text(f"⚠ {fmt.plain(snapshot.problem)}", f"bold {colours.error}")
-        if snapshot.problem
-        else _counts(snapshot, colours)
+    middle = Text("") if snapshot.problem and not snapshot.runs else _counts(snapshot, colours)
+    said = "as of" if snapshot.problem else "changed"
+    right = Text.assemble(
+        (f"{unread} new · " if unread else "", colours.accent),
+        (f"{said} {fmt.clock(snapshot.taken)}", colours.muted),
     )
-    right = Text(f"changed {fmt.clock(snapshot.taken)}", colours.muted)
     if left.cell_len + middle.cell_len + 4 > width:
         middle.truncate(max(0, width - left.cell_len - 2), overflow="ellipsis")
         return left.append("  ").append_text(middle)
