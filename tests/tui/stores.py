@@ -264,6 +264,17 @@ def fill(database: Database) -> dict[str, Trainee]:
     }
 
 
+def filled(path: Path, *, phase: str = "") -> Path:
+    """A closed store with the runs of `fill`, and one of another phase where that is named."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    database = Database.open(path)
+    fill(database)
+    if phase:
+        new_run(database, phase)
+    database.close()
+    return path
+
+
 def main() -> None:
     """Fill a store and keep its runs alive until interrupted: `python tests/tui/stores.py runs.db`."""
     import sys
