@@ -14,6 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -49,13 +50,10 @@ def keys_of(program: Program, ssh: list[str], name: str, repeats: int) -> None:
         program.open_all(terminal, 1)
         print(f", everything {terminal.at_rest():.2f} s, {len(terminal.output) / 1000:.1f} kB so far")
         program.ready_for_keys(terminal, 1)
-        for label, pair in zip(("move", "page", "log-y"), program.keys, strict=True):
-            try:
+        for label, pair in program.keys.items():
+            with program.pages(terminal) if label == "page" else nullcontext():
                 waited = terminal.key_ms(pair, repeats)
-            except TimeoutError:
-                print(f"  {label:6} no answer")
-                continue
-            median, most = bytes_of_frames(terminal, pair, repeats)
+                median, most = bytes_of_frames(terminal, pair, repeats)
             print(f"  {label:6} key to repaint {waited:6.0f} ms, {median:7.0f} bytes a frame (most {most})")
     finally:
         terminal.close()

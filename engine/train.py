@@ -115,7 +115,7 @@ class Trainer:
         tell(self.audit.finish(ended), self.reporter)
         summary = verdict(self.best, self.baselines, self.recipe.stop.metric)
         if ended is Result.COMPLETED:
-            return Outcome(ended, f"completed {epochs} epochs; {summary}")
+            return Outcome(ended, f"completed {epochs} epoch{'s' * (epochs != 1)}; {summary}")
         reason = f"no gain in {self.stopping.used} evaluations"
         return Outcome(ended, f"early stopped: {reason}; {summary}")
 

@@ -14,7 +14,7 @@ from textual.signal import Signal
 
 from lvmtui.alerts.disk import DISK_SECONDS, disk_space
 from lvmtui.alerts.kinds import Alert, Kind
-from lvmtui.alerts.unseen import unseen
+from lvmtui.alerts.unseen import unseen, untold
 from lvmtui.alerts.watch import Watch
 from lvmtui.config import Config, ViewOptions
 from lvmtui.format import counted
@@ -99,7 +99,7 @@ class Alerting(App[int]):
         if self.snapshot is None:
             return 0
         fresh = unseen(self.snapshot.events, self.options.events_seen, self.began)
-        return len(fresh) + len(self.alerts) - self.alerts_seen
+        return len(fresh) + len(untold(self.alerts[self.alerts_seen :], self.snapshot.events))
 
     def tell_alerts(self, alerts: Sequence[Alert]) -> None:
         """Tell alerts on every way that the user wants."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -115,7 +117,7 @@ class LvmtuiApp(Organising, QueueRequests, Remembering, Navigation, Theming, Ale
         from lvmtui.feed import Feed
 
         self._feed = Feed(self.store, self._post_snapshot)
-        self._feed.set_looked_at(self.looked_at())
+        self._feed.set_looked_at(self.looked_at(), glanced_at=self.glanced_at())
         self._feed.start()
 
     def _post_snapshot(self, snapshot: Snapshot) -> None:
@@ -137,6 +139,8 @@ class LvmtuiApp(Organising, QueueRequests, Remembering, Navigation, Theming, Ale
             # Nothing in them is cyclic: the garbage collector need not walk ten thousand runs, 80 ms a time.
             self._frozen_runs = len(known)
             gc.freeze()
+        if message.snapshot.is_whole and not gc.isenabled():
+            gc.enable()  # see `lvmtui.start`
         if self._wanted in known:
             self.focused_run, self._wanted = self._wanted, None
         elif self.focused_run not in known:
@@ -153,18 +157,29 @@ class LvmtuiApp(Organising, QueueRequests, Remembering, Navigation, Theming, Ale
         focused = () if self.focused_run is None else (self.focused_run,)
         return (*focused, *self.marked)
 
+    def glanced_at(self) -> frozenset[int]:
+        """Ids of those of which only some curves are shown."""
+        screen = self._uppermost()
+        few = screen is None or screen.FEW_CURVES
+        return frozenset(self.marked) - {self.focused_run} if few else frozenset()
+
+    def _uppermost(self) -> LvmScreen | None:
+        """The uppermost of our screens."""
+        return next((item for item in reversed(self.screen_stack) if isinstance(item, LvmScreen)), None)
+
     def _changed(self, *, remember: bool = False) -> None:
         """Hand the state to the screen in front and tell the feed what is looked at."""
-        if self._feed is not None:
-            self._feed.set_looked_at(self.looked_at())
         self.share_state()
         if remember:
             self.remember()
 
     @on(ScreenShown)
     def share_state(self) -> None:
-        """Set the state on the uppermost of our screens; the others ask when they come to the front."""
-        screen = next((item for item in reversed(self.screen_stack) if isinstance(item, LvmScreen)), None)
+        """Set the state on the uppermost of our screens, and tell the feed what that shows; the others ask
+        when they come to the front."""
+        if self._feed is not None:
+            self._feed.set_looked_at(self.looked_at(), glanced_at=self.glanced_at())
+        screen = self._uppermost()
         if screen is None:
             return
         with self.batch_update():
@@ -288,6 +303,10 @@ def run_app(
     ascii: bool = False,  # noqa: A002
 ) -> int:
     """Open the dashboard on a store, as `make_app`, and return its exit code."""
+    if sys.stdout.isatty():
+        # What a shell has exported may be the size of another terminal, and would hold after a resize too.
+        for name in ("COLUMNS", "LINES"):
+            os.environ.pop(name, None)
     app = make_app(store, readonly=readonly, focus=focus, ascii=ascii)
     app.run()
     return app.return_code or 0

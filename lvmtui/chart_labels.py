@@ -80,16 +80,19 @@ def end_labels(
     value_width = max(map(cells, [*values, *(look.text(axes.written(value)) for value in like)]))
     names = [look.text(item.name[:LONGEST]) for _, item in shown]
     longest_name = max(map(cells, names))
-    budget = min(room * 11 // 20, room - 12)
-    for longest in (24, 16, 12, 8, 6, 4, 3, 0):
+    budget = min(room * 3 // 5, room - 12)
+    named = [(longest, True) for longest in (24, 16, 12, 8, 6, 4, 3)]
+    # Of several curves, names say more than numbers that could be anybody's; a cursor asks for numbers.
+    bare = [(longest, False) for longest in (8, 6)] if several and axes.cursor is None else []
+    for longest, with_value in [*named, *bare, (0, True)]:
         if longest and longest_name > longest and longest < 6:
             continue
-        short = [fmt.fit(name, longest, "." if look.ascii_only else "…") for name in names]
+        short = _shortened_names(names, longest, "." if look.ascii_only else "…")
         name_width = max(map(cells, short))
         texts = [
             (f" {item.marker}" if several else "")
             + (f" {padded(name, name_width)}" if name_width else "")
-            + f" {value.rjust(value_width)}"
+            + (f" {value.rjust(value_width)}" if with_value else "")
             for (_, item), name, value in zip(shown, short, values, strict=True)
         ]
         widest = max(cells(_more(more)) if more else 0, *map(cells, texts))
@@ -97,6 +100,17 @@ def end_labels(
             places = (place for place, _ in shown)
             return Labels(dict(zip(places, texts, strict=True)), widest, more)
     return Labels(more=count)
+
+
+def _shortened_names(names: Sequence[str], longest: int, dots: str) -> list[str]:
+    """Names in at most `longest` cells; their ends, where the beginnings do not tell them apart."""
+    short = [fmt.fit(name, longest, dots) for name in names]
+    if longest < 3 or len(set(short)) == len(set(names)):
+        return short
+    return [
+        name if cells(name) <= longest else dots + fmt.fit(name[::-1], longest - 1, "")[::-1].lstrip()
+        for name in names
+    ]
 
 
 def place_labels(
@@ -152,30 +166,44 @@ def level_colour(level: Level, look: Look) -> str:
 def name_levels(canvas: Canvas, scale: Scale, levels: Sequence[Level], axes: Axes, look: Look) -> None:
     """Write each level's name and value on its dashes, where it covers the least of the curves.
 
-    Levels in one row share a text, targets first; names that do not fit are counted instead. In a low chart
-    they get shorter where they would hide curves: a whole row may be a third of what there is to see.
+    Levels in one row share a text, targets first; names that do not fit are counted instead. In a low chart,
+    where a row may be a third of what there is to see, a text that would hide curves goes into the row below
+    or above, and is left out where there is no room either: a number without a name would say nothing.
     """
     rows: dict[int, list[Level]] = {}
     for level in sorted(levels, key=lambda level: not level.target):
         row = scale.row(on_scale(level.value, axes), canvas.height)
         if row is not None:
             rows.setdefault(row, []).append(level)
+    taken = set(rows)
     for row, group in rows.items():
         room = max(8, canvas.width // 2)
         dots = "." if look.ascii_only else "…"
         names = [fmt.fit(look.text(_name(level)[:LONGEST]), room, dots) for level in group]
-        values = [look.text(axes.written(level.value)) for level in group]
-        texts = [f"{name} {value}" for name, value in zip(names, values, strict=True)]
-        choices = [texts, texts[:1], values[:1]] if canvas.height < LOW else [texts]
-        hidden = canvas.weight[row] >= CURVE_WEIGHT
-        for chosen in choices:
+        texts = [
+            f"{name} {look.text(axes.written(level.value))}" for name, level in zip(names, group, strict=True)
+        ]
+        beside = [other for other in (row + 1, row - 1) if 0 <= other < canvas.height and other not in taken]
+        for chosen in [texts, texts[:1]] if canvas.height < LOW else [texts]:
             shown, text = _shortened(chosen, len(group), canvas.width - 4)
-            if not shown:
-                continue
-            column = _free_place(canvas.weight[row], cells(text))
-            if canvas.height >= LOW or 5 * hidden[column : column + cells(text)].sum() <= cells(text):
-                _write(canvas, row, column, text, chosen[:shown], group, look)
+            place = _place(canvas, row, beside, cells(text)) if shown else None
+            if place is not None:
+                taken.add(place[0])
+                _write(canvas, *place, text, chosen[:shown], group, look)
                 break
+
+
+def _place(canvas: Canvas, row: int, beside: Sequence[int], width: int) -> tuple[int, int] | None:
+    """Row and column of a text: on its level's row, or beside it where it would hide a low chart's curves."""
+    column = _free_place(canvas.weight[row], width)
+    hidden = canvas.weight[row, column : column + width] >= CURVE_WEIGHT
+    if canvas.height >= LOW or 5 * hidden.sum() <= width:
+        return row, column
+    for other in beside:
+        column = _free_place(canvas.weight[other], width)
+        if not (canvas.weight[other, column : column + width] >= CURVE_WEIGHT).any():
+            return other, column
+    return None
 
 
 def _write(

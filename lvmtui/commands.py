@@ -153,14 +153,16 @@ COMMANDS: tuple[Command, ...] = (
     Command("dashboard", ("1",), "dashboard", "show the dashboard", "Look", shown_in_footer=True),
     Command("leaderboard", ("2",), "leaderboard", "show the leaderboard", "Look", shown_in_footer=True),
     Command("compare", ("3",), "compare", "compare the marked runs", "Look", shown_in_footer=True),
-    Command("devices", ("4",), "devices", "show the devices and which run uses them", "Look"),
-    Command("events", ("5",), "events", "show events and alerts of all runs", "Look"),
+    Command(
+        "devices", ("4",), "devices", "show the devices and which run uses them", "Look", shown_in_footer=True
+    ),
+    Command("events", ("5",), "events", "show events and alerts of all runs", "Look", shown_in_footer=True),
     Command(
         "filter",
         ("slash",),
         "filter",
         "show only runs that fit, as `phase:3 hit5>15 -status:lost`; tab switches glob and regex, right "
-        "completes, up brings back earlier ones, esc clears",
+        "completes, up brings back earlier ones, esc clears. Among events: only those with these words",
         "Look",
         scope="filter",
     ),
@@ -173,7 +175,8 @@ COMMANDS: tuple[Command, ...] = (
         "attention",
         ("exclamation_mark",),
         "attention",
-        "show only what needs attention: lost, failed, stopping, below its baseline",
+        "show only what needs attention: lost, failed, stopping, below its baseline. Among events: warnings "
+        "and errors",
         "Look",
         scope="attention",
     ),

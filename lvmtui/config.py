@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,7 @@ class UiState:
     """What the dashboard remembers."""
 
     theme: str = ""
-    """Of all stores, as `ascii`."""
+    """A store that has none of its own yet takes the one that was chosen last."""
     ascii: bool = False
     """ASCII characters only, as chosen in the settings."""
     options: ViewOptions = ViewOptions()
@@ -152,11 +152,12 @@ def load_state(store: str, path: Path | None = None) -> UiState:
     cursor = _table(_table(document, "stores"), store)
     focused = cursor.get("focused_run")
     marked = cursor.get("marked")
-    theme = document.get("theme")
+    themes = (table.get("theme") for table in (cursor, document))
     return UiState(
-        theme=theme if isinstance(theme, str) else "",
+        theme=next((theme for theme in themes if isinstance(theme, str)), ""),
         ascii=document.get("ascii") is True,
-        options=_options(_table(cursor, "options")),
+        # A list that opens in the trash would look like a store whose runs are gone.
+        options=replace(_options(_table(cursor, "options")), shelf=ViewOptions().shelf),
         focused_run=focused if isinstance(focused, int) else None,
         marked=tuple(i for i in marked if isinstance(i, int)) if isinstance(marked, list) else (),
     )
@@ -172,6 +173,7 @@ def save_state(store: str, state: UiState, path: Path | None = None) -> None:
     stores = _table(_read_document(file), "stores")
     stores.pop(store, None)
     stores[store] = {
+        "theme": state.theme,
         "focused_run": state.focused_run,
         "marked": list(state.marked),
         "options": asdict(state.options),

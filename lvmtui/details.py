@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lvmtui import stats
+from lvmtui.errors import StoreCorrupt
 from lvmtui.history import History
 from lvmtui.logtail import LogTail
 from lvmtui.series import Array, min_max
@@ -141,7 +142,7 @@ class Detail:
         self._events: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self._evaluations: tuple[Evaluation, ...] = ()
         self._log = LogTail(root, run)
-        self.position = 0
+        self._position = 0
         """Id of a metric value: every value up to it is in the curves, once no history is left to read."""
         self._history: History | None = None
         """What is left to read up to there."""
@@ -150,6 +151,7 @@ class Detail:
         self._hits: tuple[float, ...] = ()
         self._baseline_hits: tuple[float, ...] = ()
         self._slices: tuple[Slicing, ...] = ()
+        self._damage = ""
         self._hits_of: tuple[int, int] | None = None
         """Ids of the two evaluations behind the Hit@K curves."""
         self._detail = RunDetail()
@@ -160,12 +162,32 @@ class Detail:
         self._series.clear()
         self._history = None
         self._evaluations = ()
-        self.position = 0
+        self._position = 0
 
-    def begin_history(self, reader: Reader, upto: int) -> None:
+    def read_history_upto(self, reader: Reader, upto: int) -> None:
         """Find out what there is to read after `position`, up to the id `upto`."""
-        self._history = History(reader, self.run_id, after=self.position, upto=upto)
+        if self._history is None:
+            self._history = History(reader, self.run_id, after=self._position, upto=upto)
+        else:
+            self._history.go_on(upto)
         self._end_history()
+
+    @property
+    def position(self) -> int:
+        """Id of a metric value: all up to it are in the curves, or in what is left to read of the history."""
+        return self._position if self._history is None else self._history.upto
+
+    def add_new(self, found: Mapping[str, Sequence[Point]], upto: int) -> None:
+        """Add all values after `position` up to the id `upto`, but for metrics whose history is not read to
+        its end: they come with it."""
+        history = self._history
+        for key, points in found.items():
+            if history is None or not history.awaits(key):
+                self.add(key, points)
+        if history is None:
+            self._position = upto
+        else:
+            history.upto = upto
 
     @property
     def history_wanted(self) -> int | None:
@@ -202,7 +224,7 @@ class Detail:
 
     def _end_history(self) -> None:
         if self._history is not None and self._history.wanted is None:
-            self.position = self._history.upto
+            self._position = self._history.upto
             self._history = None
 
     def add(self, key: str, points: Sequence[Point]) -> None:
@@ -248,14 +270,19 @@ class Detail:
         self._hits_of = wanted
         self._hits = self._baseline_hits = ()
         self._slices = ()
+        self._damage = ""
         full = reader.best_evaluation(run) if best is not None else None
         if best is None or full is None:
             return False
-        self._hits = hit_curve(full.ranks)
         known = reader.baselines(best.protocol_id)
         same = [item for item in known if baseline is not None and item.id == baseline.id]
-        self._slices = sliced(reader, full, same[0] if same else None, protocol)
-        self._baseline_hits = hit_curve(same[0].ranks) if same else ()
+        try:
+            self._hits = hit_curve(full.ranks)
+            self._baseline_hits = hit_curve(same[0].ranks) if same else ()
+            self._slices = sliced(reader, full, same[0] if same else None, protocol)
+        except (StoreCorrupt, ValueError) as error:
+            # One damaged value must not hide everything else of the store.
+            self._damage = error.message if isinstance(error, StoreCorrupt) else str(error)
         return True
 
     def build(self, latencies: tuple[Latency, ...] = ()) -> RunDetail:
@@ -275,6 +302,7 @@ class Detail:
             hit_curve=self._hits,
             baseline_hit_curve=self._baseline_hits,
             slices=self._slices,
+            damage=self._damage,
             latencies=latencies,
         )
         if not (same_series and _same_but_series(old, new)):

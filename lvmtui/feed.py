@@ -62,6 +62,7 @@ class _OpenStore:
         self._history = self._reader.history_mark()
         self._version: int | None = None
         self._looked_at: tuple[int, ...] = ()
+        self._glanced_at: frozenset[int] = frozenset()
         self._guess: tuple[int, ...] = ()
         """Runs that will be looked at first, as long as nobody has said."""
         self._moved = 0.0
@@ -70,13 +71,20 @@ class _OpenStore:
         self.has_more = False
         """Whether something that is wanted is left to read."""
 
-    def snapshot(self, looked_at: tuple[int, ...], close_up: CloseUp | None, now: float) -> Snapshot:
+    def snapshot(
+        self,
+        looked_at: tuple[int, ...],
+        close_up: CloseUp | None,
+        now: float,
+        glanced_at: frozenset[int] = frozenset(),
+    ) -> Snapshot:
         """Everything that could be read in a moment; the same object as before when nothing has changed."""
         # Asked before reading, so that what is committed meanwhile is seen the next time.
         version = self._source.data_version()
         moved = version is None or version != self._version
         looked_at = looked_at or self._guess
-        turned = looked_at != self._looked_at
+        turned = looked_at != self._looked_at or glanced_at != self._glanced_at
+        self._glanced_at = glanced_at
         closer = close_up != self._close_up or (close_up is not None and (turned or self.has_more))
         if self._snapshot is None:
             self._moved = time.monotonic()
@@ -90,7 +98,9 @@ class _OpenStore:
         if moved or turned:
             self._merge.read_details(looked_at)
         seconds = FIRST_PIECE_SECONDS if turned else PIECE_SECONDS
-        whole = not (moved or turned or self.has_more) or self._merge.read_curves(looked_at, seconds)
+        whole = not (moved or turned or self.has_more) or self._merge.read_curves(
+            looked_at, seconds, glanced_at
+        )
         if closer and whole:
             self._merge.read_close_up(looked_at, close_up)
             self._close_up = close_up
@@ -115,12 +125,12 @@ class _OpenStore:
             wanted = self._guess = (runs.first_choice,)
         self._looked_at = wanted
         self._merge.read_details(wanted)
-        self._merge.read_curves(wanted, FIRST_PIECE_SECONDS)
+        self._merge.read_curves(wanted, FIRST_PIECE_SECONDS, self._glanced_at)
         return self._build(wanted, now, has_more=True)
 
     def _build(self, looked_at: tuple[int, ...], now: float, *, has_more: bool) -> Snapshot:
         self.has_more = has_more
-        self._snapshot = self._merge.build(looked_at, now, is_whole=not has_more)
+        self._snapshot = self._merge.build(looked_at, now, is_whole=not has_more, glanced_at=self._glanced_at)
         return self._snapshot
 
     def _at_rest(self) -> bool:
@@ -152,6 +162,7 @@ class Feed:
         self._clock = clock
         self._path = Location.parse(store_target).path
         self._looked_at: tuple[int, ...] = ()
+        self._glanced_at: frozenset[int] = frozenset()
         self._close_up: CloseUp | None = None
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -180,11 +191,17 @@ class Feed:
         for thread in self._threads:
             thread.join(timeout=2.0)
 
-    def set_looked_at(self, run_ids: Collection[int]) -> None:
-        """Say which runs' curves, events and logs are wanted."""
-        wanted = tuple(dict.fromkeys(run_ids))
-        if wanted != self._looked_at:
-            self._looked_at = wanted
+    def set_looked_at(self, run_ids: Collection[int], *, glanced_at: Collection[int] = ()) -> None:
+        """Say which runs' curves, events and logs are wanted.
+
+        Args:
+            run_ids: the runs, the most wanted first.
+            glanced_at: those of which only `lvmtui.history.OVERLAID_KEYS` are wanted: reading all metrics of
+                fifty runs takes a second.
+        """
+        wanted, glanced = tuple(dict.fromkeys(run_ids)), frozenset(glanced_at)
+        if wanted != self._looked_at or glanced != self._glanced_at:
+            self._looked_at, self._glanced_at = wanted, glanced
             self._wake.set()
 
     def set_close_up(self, close_up: CloseUp | None) -> None:
@@ -226,7 +243,7 @@ class Feed:
                 self._store = _OpenStore(self._target)
                 self._identity = identity
                 self._failure = None
-            return self._store.snapshot(self._looked_at, self._close_up, self._clock())
+            return self._store.snapshot(self._looked_at, self._close_up, self._clock(), self._glanced_at)
         except StoreMissing:
             return self._without_store()
         except Exception as error:

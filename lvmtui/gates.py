@@ -104,7 +104,7 @@ def _file_gate(run: Run, checkpoint: Checkpoint | None, root: Path) -> Gate:
 def _agreement_gate(run: Run, best: Evaluation, checkpoint: Checkpoint | None) -> Gate:
     name = "best epoch"
     if checkpoint is None or checkpoint.epoch == best.epoch:
-        return Gate(name, True, f"epoch {best.epoch} by {run.watch}")
+        return Gate(name, True, f"epoch {best.epoch} by {metric_name(run.watch)}")
     words = f"the checkpoint is of epoch {checkpoint.epoch}, the best evaluation of epoch {best.epoch}"
     return Gate(name, False, words, integrity=True)
 

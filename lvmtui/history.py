@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 PIECE_ROWS = 10_000
 """Values that are read at once."""
 
-FIRST_KEYS = ("val/hit5", "val/hit1", "val/hit10", "val/loss", "epoch/train_loss", "train/loss")
+OVERLAID_KEYS = ("val/hit5", "val/loss", "epoch/train_loss")
+"""Metrics that the dashboard draws of marked runs, most wanted first."""
+
+FIRST_KEYS = (*OVERLAID_KEYS, "val/hit1", "val/hit10", "train/loss")
 """Metrics that the dashboard draws, most wanted first: they are read before the others."""
 
 LONG_ROWS = 150_000
@@ -69,6 +72,17 @@ class History:
         """How much the next piece is wanted, 0 most; None when all of it is read."""
         key = next(iter(self._left), None)
         return None if key is None else 0 if self._stretch else _importance(key)
+
+    def awaits(self, key: str) -> bool:
+        """Whether values of a metric are left to read."""
+        return key in self._left
+
+    def go_on(self, upto: int) -> None:
+        """Have more to read: what came after its end, up to another id."""
+        for key in self._reader.metric_keys(self._run_id):
+            self._left.setdefault(key, self.upto)
+        self._left = {key: self._left[key] for key in sorted(self._left, key=_importance)}
+        self.upto = upto
 
     @property
     def is_thinned(self) -> bool:

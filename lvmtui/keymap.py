@@ -35,7 +35,7 @@ def _unknown(keymap: Keymap) -> Iterator[str]:
     for name in keymap:
         if name in commands.BY_ID:
             for key in keys_as_bound(commands.BY_ID[name], keymap):
-                if not _is_key(key):
+                if not is_key(key):
                     yield f"keys.{name}: no terminal has a key {key!r}"
 
 
@@ -69,7 +69,7 @@ def _normal(key: str) -> str:
     return _character_to_key(key) if len(key) == 1 else key
 
 
-def _is_key(key: str) -> bool:
+def is_key(key: str) -> bool:
     """Whether Textual can report such a key."""
     from textual.keys import KEY_ALIASES, Keys, _character_to_key, key_to_character
 

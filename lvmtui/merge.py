@@ -12,8 +12,10 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from lvmtui import light_numpy
 from lvmtui.audits import EVENT_KINDS, Audits
 from lvmtui.device_views import Devices
+from lvmtui.history import OVERLAID_KEYS
 from lvmtui.leaderboard.verdicts import strongest
 from lvmtui.liveness import lost_reason
 from lvmtui.reading import aliases, run_view
@@ -112,7 +114,8 @@ class Merge:
             if run is None:
                 continue
             if run_id not in self._details:
-                # It loads numpy, which lists do without.
+                # It needs numpy, which lists do without.
+                light_numpy.load()
                 from lvmtui.details import Detail
 
                 self._details[run_id] = Detail(self._location.root, run)
@@ -121,27 +124,34 @@ class Merge:
         while len(self._details) > len(looked_at) + DETAILS_KEPT:
             self._details.popitem(last=False)
 
-    def read_curves(self, looked_at: Collection[int], seconds: float = float("inf")) -> bool:
+    def read_curves(
+        self, looked_at: Collection[int], seconds: float = float("inf"), glanced_at: Collection[int] = ()
+    ) -> bool:
         """Read on in the curves of the runs that are looked at, the most wanted first, then in what is worked
         out of their best evaluations.
 
         Args:
             looked_at: ids of runs, the most wanted first.
             seconds: how long.
+            glanced_at: ids of those of which only `OVERLAID_KEYS` are wanted.
 
         Returns:
             Whether all of it is read.
         """
         deadline = time.monotonic() + seconds
         details = [self._details[run_id] for run_id in looked_at if run_id in self._details]
-        self._add_new_values(details)
-        while True:
-            wanted = [detail.history_wanted for detail in details if detail.history_wanted is not None]
-            if not wanted:
-                break
-            most = min(wanted)
+
+        def left(detail: Detail) -> int | None:
+            """How much the next piece of its history is wanted; None: it is not."""
+            wanted = detail.history_wanted
+            enough = detail.run_id in glanced_at and wanted is not None and wanted >= len(OVERLAID_KEYS)
+            return None if enough else wanted
+
+        self._add_new_values(detail for detail in details if left(detail) is None)
+        while wanted := [most for detail in details if (most := left(detail)) is not None]:
+            most_wanted = min(wanted)
             for detail in details:
-                if detail.history_wanted == most:
+                if left(detail) == most_wanted:
                     detail.read_history()
                     if time.monotonic() >= deadline:
                         return False
@@ -158,19 +168,17 @@ class Merge:
         newest = self._reader.last_metric()
         behind: dict[int, list[Detail]] = {}
         for detail in details:
-            if detail.history_wanted is None and detail.position < newest:
+            if detail.position < newest:
                 behind.setdefault(detail.position, []).append(detail)
         for position, group in behind.items():
             if position == 0 or newest - position > CATCH_UP_ROWS:
                 for detail in group:
-                    detail.begin_history(self._reader, newest)
+                    detail.read_history_upto(self._reader, newest)
                 continue
-            of_run = {detail.run_id: detail for detail in group}
-            found = self._reader.new_metrics(of_run, after=position, upto=newest)
-            for (run_id, key), points in found.items():
-                of_run[run_id].add(key, points)
+            found = self._reader.new_metrics([detail.run_id for detail in group], after=position, upto=newest)
             for detail in group:
-                detail.position = newest
+                own = {key: points for (run_id, key), points in found.items() if run_id == detail.run_id}
+                detail.add_new(own, newest)
 
     def _read_hits(self, detail: Detail) -> bool:
         """Whether there was something to work out."""
@@ -268,13 +276,21 @@ class Merge:
         """Whether there is a run that is not done: its process may die at any time."""
         return bool(self._unfinished)
 
-    def build(self, looked_at: Iterable[int], now: float, *, is_whole: bool = True) -> Snapshot:
+    def build(
+        self,
+        looked_at: Iterable[int],
+        now: float,
+        *,
+        is_whole: bool = True,
+        glanced_at: frozenset[int] = frozenset(),
+    ) -> Snapshot:
         """Everything as it is now; the same object as before when nothing in it changed.
 
         Args:
             looked_at: ids of the runs to show details of.
             now: seconds since the epoch.
             is_whole: whether all of that is read.
+            glanced_at: as for `read_curves`.
         """
         self._build_views(now)
         details = {
@@ -287,6 +303,7 @@ class Merge:
         if (
             old is not None
             and old.is_whole == is_whole
+            and old.glanced_at == glanced_at
             and old.runs is self._shown
             and old.details.keys() == details.keys()
             and all(old.details[run_id] is detail for run_id, detail in details.items())
@@ -312,6 +329,7 @@ class Merge:
             test_looks=self._audits.test_looks,
             events=self._events,
             is_whole=is_whole,
+            glanced_at=glanced_at,
         )
         return self._snapshot
 

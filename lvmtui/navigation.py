@@ -73,6 +73,14 @@ class Navigation(App[int]):
 
         await self.push_screen(SettingsScreen())
 
+    def action_command_palette(self) -> None:
+        """Show the palette."""
+        from textual.command import CommandPalette
+
+        if not isinstance(self.screen, CommandPalette):
+            found = "Search for commands, runs, phases and themes…"
+            self.push_screen(CommandPalette(id="--command-palette", placeholder=found))
+
     async def action_help(self) -> None:
         """Show all keys."""
         from lvmtui.screens.help import HelpScreen

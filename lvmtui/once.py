@@ -97,7 +97,9 @@ def _is_read(app: LvmtuiApp) -> bool:
     if snapshot is None or snapshot.problem:
         return snapshot is not None
     known = {view.run.id for view in snapshot.runs}
-    return snapshot.is_whole and known.intersection(app.looked_at()) <= snapshot.details.keys()
+    wanted = known.intersection(app.looked_at())
+    same = snapshot.glanced_at == app.glanced_at()
+    return snapshot.is_whole and same and wanted <= snapshot.details.keys()
 
 
 async def _show(app: LvmtuiApp, screen: str) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from textual import work
 
-from lvmtui import shelving
 from lvmtui.format import counted, duration, size
 from lvmtui.leaderboard.ranking import training_seconds
 from lvmtui.requests import RequestHandling
@@ -59,6 +58,8 @@ class Organising(RequestHandling):
 
     def action_pin(self) -> None:
         """Keep the run on top of the list, or no longer."""
+        from lvmtui import shelving
+
         if (view := self._run_to_change()) is not None:
             on = not view.run.pinned
             told = f"{view.run.name} stays on top" if on else f"{view.run.name} is no longer pinned"
@@ -67,6 +68,8 @@ class Organising(RequestHandling):
 
     def action_archive(self) -> None:
         """Put the run aside, or bring it back: from the archive, or out of the trash."""
+        from lvmtui import shelving
+
         if (view := self._run_to_change()) is None:
             return
         run = view.run
@@ -118,6 +121,7 @@ class Organising(RequestHandling):
     @work(exclusive=True, group="ask")
     async def ask_to_trash(self, view: RunView) -> None:
         """Say what the trash is, ask, then put the run there."""
+        from lvmtui import shelving
         from lvmtui.screens.confirm import ConfirmScreen, Question
 
         run = view.run
@@ -133,6 +137,7 @@ class Organising(RequestHandling):
     @work(exclusive=True, group="ask")
     async def ask_to_delete(self, view: RunView) -> None:
         """Ask twice, then delete a run in the trash for good."""
+        from lvmtui import shelving
         from lvmtui.screens.confirm import ConfirmScreen, Question
 
         run = view.run
@@ -161,6 +166,8 @@ class Organising(RequestHandling):
     @work(group="change")
     async def take_back(self, step: Step) -> None:
         """Keep a run as before a change."""
+        from lvmtui import shelving
+
         call = partial(shelving.put_back, self.store, step.run_id, step.before, step.names)
         if await self.call_blocking(call) is not None:
             more = f"; u again: {self._steps[-1].what}" if self._steps else ""

@@ -136,7 +136,7 @@ def what_it_takes(recipe: Recipe, last: RunView | None) -> list[str]:
     lines = [
         model,
         f"{epochs}{steps}",
-        f"{train.batch} windows of {fmt.thousands(recipe.data.context)} vectors x {train.accumulation} "
+        f"{train.batch} windows of {fmt.thousands(recipe.data.context)} vectors × {train.accumulation} "
         f"= {fmt.thousands(train.batch * train.accumulation)} windows a step",
     ]
     if last is None:

@@ -56,6 +56,7 @@ def promote(
     Raises:
         RunNotFound: there is no such run.
         CheckpointError: there is no best checkpoint, or its file is missing or damaged.
+        IllegalTransition: it is in the trash.
     """
     from lvmtui.store.control import Controller
     from lvmtui.store.reader import Reader

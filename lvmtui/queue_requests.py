@@ -8,8 +8,6 @@ from functools import partial
 
 from textual import work
 
-from lvmtui import launcher
-from lvmtui.launcher import queueing
 from lvmtui.requests import RequestHandling
 from lvmtui.store.records import Run
 from lvmtui.store.slots import Turn, Why, waits
@@ -32,6 +30,8 @@ class QueueRequests(RequestHandling):
 
     def action_hold(self) -> None:
         """Hold the queued run under the cursor back, or let it go."""
+        from lvmtui.launcher import queueing
+
         if (run := self._need_waiting("held back")) is None:
             return
         stuck = {Why.HELD, Why.BLOCKED}
@@ -40,11 +40,15 @@ class QueueRequests(RequestHandling):
 
     def action_queue_earlier(self) -> None:
         """Move the queued run under the cursor towards the front of the queue."""
+        from lvmtui.launcher import queueing
+
         if (run := self._need_waiting("moved")) is not None:
             self.change_queue(partial(queueing.move, self.store, run.id, queueing.earlier))
 
     def action_queue_later(self) -> None:
         """Move the queued run under the cursor towards the end of the queue."""
+        from lvmtui.launcher import queueing
+
         if (run := self._need_waiting("moved")) is not None:
             self.change_queue(partial(queueing.move, self.store, run.id, queueing.later))
 
@@ -89,6 +93,8 @@ class QueueRequests(RequestHandling):
     @work(group="queue")
     async def start_what_may(self) -> None:
         """Start what waits for nothing, then look again as long as anything waits."""
+        from lvmtui import launcher
+
         if self.snapshot and not self.snapshot.problem and stalled(self._runs(), time.time()):
             started = await self.call_blocking(partial(launcher.fill_slots, self.store))
             if started is None:  # it was told why

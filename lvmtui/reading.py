@@ -9,7 +9,7 @@ from lvmtui.findings import Finding
 from lvmtui.format import plain
 from lvmtui.latencies import headline
 from lvmtui.leaderboard.verdicts import strongest
-from lvmtui.snapshot import RunView, Series, shown_state
+from lvmtui.snapshot import RunView, Series, State, shown_state
 from lvmtui.store.records import Evaluation, Latency, MetricPoint, Promotion, Run
 
 LOG_NAME = "run.log"
@@ -71,16 +71,17 @@ def run_view(
         baselines: protocol id -> its baselines.
         lost_reason: why it counts as lost; empty when it does not.
         run_aliases: aliases that point at the run.
-        stop_requested: a stop was asked for and not answered yet.
+        stop_requested: a stop was asked for and not answered yet; of no account once the run has ended.
         findings: what is wrong with the run and its data, worst first.
         test: its newest evaluation of the test split.
         latencies: what was measured of its checkpoints, oldest first.
     """
+    state = shown_state(run, lost_reason)
     return RunView(
         run=run,
-        state=shown_state(run, lost_reason),
+        state=state,
         lost_reason=lost_reason,
-        stop_requested=stop_requested,
+        stop_requested=stop_requested and (state.is_active or state is State.QUEUED),
         best=best,
         last=last,
         baseline=strongest(baselines.get(run.protocol_id or "", ())),

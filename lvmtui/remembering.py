@@ -14,7 +14,7 @@ SAVE_SECONDS = 1.0
 
 
 class Remembering(App[int]):
-    """Keeps cursor, marks and options of a store, and the theme of all of them."""
+    """Keeps cursor, marks, options and theme of each store."""
 
     store: str
     focused_run: int | None = None

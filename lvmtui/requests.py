@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 from textual import on, work
 from textual.app import App
 
-from lvmtui import launcher, shelving
-from lvmtui import promotion as promotions
 from lvmtui.errors import LvmtuiError
 from lvmtui.messages import (
     AnnotateRequested,
@@ -149,6 +147,7 @@ class RequestHandling(App[int]):
     @work(exclusive=True, group="ask")
     async def ask_to_stop(self, message: StopRequested) -> None:
         """Say what stopping does, ask, then stop."""
+        from lvmtui import launcher
         from lvmtui.screens.confirm import ConfirmScreen, Question
 
         view = self.view_of(message.run_id)
@@ -172,17 +171,21 @@ class RequestHandling(App[int]):
     @work(group="change")
     async def resume_run(self, message: ResumeRequested) -> None:
         """Resume a run; nothing is lost by it, so nothing is asked."""
+        from lvmtui import launcher
+
         view = self.view_of(message.run_id)
         if view is None or self.readonly:
             return
         run = await self.call_blocking(partial(launcher.resume, self.store, message.run_id))
         if run is not None:
-            self.tell(f"{run.name} goes on from its last checkpoint")
+            how = "goes on from its last checkpoint" if run.attempt else "starts at once"
+            self.tell(f"{run.name} {how}")
 
     @on(KillRequested)
     @work(exclusive=True, group="ask")
     async def ask_to_kill(self, message: KillRequested) -> None:
         """Ask twice, then kill."""
+        from lvmtui import launcher
         from lvmtui.screens.confirm import ConfirmScreen, Question
 
         view = self.view_of(message.run_id)
@@ -211,6 +214,7 @@ class RequestHandling(App[int]):
     @work(exclusive=True, group="ask")
     async def ask_to_promote(self, message: PromoteRequested) -> None:
         """Show the gates, ask, then promote."""
+        from lvmtui import promotion as promotions
         from lvmtui.screens.confirm import GatesScreen, Question
 
         view = self.view_of(message.run_id)
@@ -237,6 +241,8 @@ class RequestHandling(App[int]):
     async def judge_on_test(self, name: str, promotion: Promotion) -> None:
         """Have what was promoted judged on the test split, in a process that outlives the dashboard, and tell
         what came out."""
+        from lvmtui import promotion as promotions
+
         judging = await self.call_blocking(partial(promotions.start_test, self.store, promotion))
         if judging is None:
             return
@@ -255,6 +261,7 @@ class RequestHandling(App[int]):
     @work(exclusive=True, group="ask")
     async def edit_annotation(self, message: AnnotateRequested) -> None:
         """Show the form for note and tags, then save them."""
+        from lvmtui import shelving
         from lvmtui.screens.annotate import AnnotateScreen, Annotation
 
         view = self.view_of(message.run_id)
@@ -293,6 +300,8 @@ def _is_stopping(view: RunView) -> bool:
 
 
 def _launch(store: str, choice: LaunchChoice) -> list[Run]:
+    from lvmtui import launcher
+
     if choice.seeds == 1:
         run = launcher.launch(store, choice.phase, choice.overrides, note=choice.note, start=choice.start)
         return [run]

@@ -7,6 +7,7 @@ sites: a browser lets any site open a websocket to this machine, and only its `O
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import shlex
 import socket
@@ -65,9 +66,10 @@ def bound(host: str, port: int) -> socket.socket:
             listening.close()
             raise
     except OSError as error:
+        wrong_port = error.errno in {errno.EADDRINUSE, errno.EACCES}
         raise UsageError(
             f"cannot listen on {host}, port {port}: {error.strerror or error}",
-            "--port 0 takes a free port.",
+            "--port 0 takes a free port." if wrong_port else "--host takes an address of this machine.",
         ) from error
     return listening
 

@@ -176,6 +176,8 @@ class RunDetail:
     """The same for the run's strongest baseline (`RunView.baseline`)."""
     slices: tuple[Slicing, ...] = ()
     """The best evaluation by lane, position, context and similarity."""
+    damage: str = ""
+    """Why the Hit@K curves or the slices are missing: what the store has of them is damaged."""
     latencies: tuple[Latency, ...] = ()
     """Every measurement of the run's checkpoints, oldest first."""
 
@@ -218,6 +220,8 @@ class Snapshot:
     """The newest 2 000 events of all runs and of none, oldest first."""
     is_whole: bool = True
     """Whether all that is wanted is in it; curves come piece by piece when a store is opened."""
+    glanced_at: frozenset[int] = frozenset()
+    """Ids of runs of which only `lvmtui.history.OVERLAID_KEYS` are wanted."""
     problem: str = ""
     """What is wrong with the store right now; the rest is then the last good reading."""
 

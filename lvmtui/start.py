@@ -6,6 +6,7 @@ that the dashboard does without.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,25 @@ from collections.abc import Sequence
 DEFAULT_STORE = "runs.db"
 STORE_VARIABLE = "LVMTUI_STORE"
 """Environment variable that names the store where `--store` does not."""
+
+DUMB = frozenset({"dumb", "unknown"})
+"""Values of TERM that stand for terminals that can only write line after line."""
+
+
+def require_screen() -> None:
+    """Refuse a terminal on which nothing can be drawn.
+
+    Raises:
+        UsageError: TERM says that it is one.
+    """
+    term = os.environ.get("TERM", "")
+    if term in DUMB:
+        from lvmtui.errors import UsageError
+
+        raise UsageError(
+            f"this terminal cannot show the dashboard: TERM is {term!r}",
+            "`lvmtui --plain` writes the runs and what changes as lines; `lvmtui ls` lists them.",
+        )
 
 
 def dashboard_options(arguments: Sequence[str]) -> dict[str, str | bool] | None:
@@ -44,7 +64,10 @@ def main() -> int:
         from lvmtui.cli import main as command_line
 
         return command_line()
+    # Nothing that is made on the way to the first chart is garbage; the App switches the collector on again.
+    gc.disable()
     try:
+        require_screen()
         from lvmtui.app import run_app
 
         return run_app(**options)  # type: ignore[arg-type]

@@ -184,5 +184,10 @@ def to_textual_theme(theme: Theme) -> TextualTheme:
         success=colours["success"],
         warning=colours["warning"],
         error=colours["error"],
-        variables={**base, **series, **theme.variables},
+        variables={**base, **series, **_scrollbar(theme), **theme.variables},
     )
+
+
+def _scrollbar(theme: Theme) -> dict[str, str]:
+    """A track that can be told from its surroundings; Textual's is nearly black in dark themes."""
+    return {} if theme.ansi else {"scrollbar-background": theme.colours["panel"]}

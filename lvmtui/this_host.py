@@ -7,7 +7,6 @@ import platform
 import socket
 import sys
 from functools import cache
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 from lvmtui.liveness import lost_reason, process_alive, process_start_time
@@ -31,6 +30,8 @@ def devices() -> tuple[str, ...]:
 
 
 def _gpus() -> int:
+    from importlib import metadata
+
     try:
         if "+cpu" in metadata.version("torch"):
             return 0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lvmtui.alerts.kinds import Alert, DiskLimit, DiskSpace, Kind
 from lvmtui.alerts.pace import LEAST_SECONDS, UNKNOWN_SECONDS, Pace
 from lvmtui.alerts.rules import NO_ANSWER_SECONDS, RECOVERED_SECONDS
-from lvmtui.alerts.unseen import unseen
+from lvmtui.alerts.unseen import TWIN_SECONDS, unseen, untold
 from lvmtui.alerts.watch import Watch
 from lvmtui.findings import Finding
 from lvmtui.merge import EVENTS_KEPT, Merge
@@ -228,6 +228,24 @@ def test_which_events_are_new() -> None:
     assert [event.id for event in unseen(events, 0, NOW + 4)] == [4, 5]
     assert [event.id for event in unseen(events, 900, NOW + 5)] == [5]  # of another store in its place
     assert unseen((), 3, 0.0) == ()
+
+
+def test_an_alert_that_an_event_says_too_is_told_once():
+    def alert(kind, run_id=1, time=NOW):
+        return Alert(kind, run_id, Severity.INFO, "words", time)
+
+    events = (
+        Event("lost", "lost: silent", NOW - 2 * TWIN_SECONDS, run_id=1, id=1),
+        Event("best", "new best", NOW - 1, run_id=1, id=2),
+    )
+    alone = [
+        alert(Kind.TARGET),  # no event is written of it
+        alert(Kind.NEW_BEST, run_id=2),  # of another run
+        alert(Kind.LOST),  # the event is of an earlier loss
+    ]
+    assert untold([alert(Kind.NEW_BEST), *alone], events) == alone
+    assert untold(alone, ()) == alone
+    assert untold((), events) == []
 
 
 def test_an_audit_of_a_run_that_is_over_is_no_alert() -> None:

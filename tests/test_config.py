@@ -50,7 +50,14 @@ def test_state_survives_and_stores_are_kept_apart() -> None:
     first = UiState(theme="paper", options=options, focused_run=3, marked=(3, 1))
     save_state("/a/runs.db", first)
     assert load_state("/a/runs.db") == first
-    assert load_state("/b/runs.db") == UiState(theme="paper")
+    assert load_state("/b/runs.db") == UiState(theme="paper"), "the theme chosen last"
+    save_state("/b/runs.db", UiState(theme="ember"))
+    assert (load_state("/a/runs.db").theme, load_state("/b/runs.db").theme) == ("paper", "ember")
+
+
+def test_no_list_opens_in_the_trash() -> None:
+    save_state("/a/runs.db", UiState(options=ViewOptions(shelf="trash", sort="name")))
+    assert load_state("/a/runs.db").options == ViewOptions(sort="name")
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,12 @@ import pytest
 
 from lvmtui.details import CURVE_POINTS, Curve, hit_curve
 from lvmtui.feed import Feed
+from lvmtui.merge import snapshot
 from lvmtui.snapshot import Snapshot, State
 from lvmtui.store.control import Controller
 from lvmtui.store.database import Database
 from lvmtui.store.lifecycle import Result
+from lvmtui.store.reader import Reader
 from lvmtui.store.records import (
     DeviceSample,
     EpochReport,
@@ -29,6 +31,7 @@ from lvmtui.store.records import (
     Progress,
     RunFacts,
 )
+from lvmtui.store.sqlite import open_reader
 from lvmtui.store.writer import Writer
 
 Wait = Callable[..., None]
@@ -528,3 +531,16 @@ def test_hit_at_every_k_from_the_ranks() -> None:
     assert len(curve) == 100
     assert [curve[k - 1] for k in (1, 2, 6, 7, 100)] == [0.2, 0.6, 0.6, 0.8, 0.8]
     assert hit_curve(b"") == ()
+
+
+def test_damaged_ranks_hide_nothing_else(tmp_path: Path) -> None:
+    """The ranks in the dumps of old stores are no ranks."""
+    old = sqlite3.connect(tmp_path / "runs.db")
+    old.executescript((Path(__file__).parent / "store" / "stores" / "v4.sql").read_text())
+    old.close()
+    source = open_reader(tmp_path / "runs.db")
+    found = snapshot(Reader(source), looked_at=[1], now=300.0)
+    source.close()
+    assert not found.problem
+    assert found.details[1].damage == "stored ranks are damaged"
+    assert len(found.details[1].evaluations) == 1

@@ -95,6 +95,11 @@ def test_one_of_several_tags() -> None:
     assert parse('tags=""').fits(view(tags=""))
 
 
+@pytest.mark.parametrize("text", ["hit5>1e999", "loss<1e-999", "params=1e999t", "hit5:1e400..1e999"])
+def test_numbers_beyond_what_a_float_holds_are_refused_or_fit_no_run(text: str) -> None:
+    assert isinstance(read(text, regex=False), FilterError) or ids(text) == set()
+
+
 def test_numbers_are_equal_where_they_are_written_alike() -> None:
     lr = replace(VIEWS[0], run=replace(VIEWS[0].run, recipe='{"train": {"lr": 0.0003}}'))
     assert parse("lr=3e-4").fits(lr)

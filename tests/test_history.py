@@ -58,7 +58,7 @@ def reader(store: Path) -> Iterator[Reader]:
 
 def read(reader: Reader, run_id: int) -> Detail:
     detail = Detail(Path(), reader.run(run_id))
-    detail.begin_history(reader, reader.last_metric())
+    detail.read_history_upto(reader, reader.last_metric())
     while detail.history_wanted is not None:
         detail.read_history()
     return detail

@@ -17,6 +17,7 @@ import pytest
 
 from lvmtui import launcher
 from lvmtui.errors import IllegalTransition, LaunchError, LvmtuiError
+from lvmtui.launcher.processes import MOST_SAID
 from lvmtui.liveness import lost_reason, process_alive
 from lvmtui.store.control import Controller
 from lvmtui.store.database import Database
@@ -275,3 +276,9 @@ def test_code_in_a_process_of_its_own_may_crash_or_hang() -> None:
     assert launcher.run_python("print('fine')", seconds=30) == (0, "fine\n")
     assert launcher.run_python("import os; os.abort()", seconds=30)[0] < 0
     assert launcher.run_python("import time; time.sleep(60)", seconds=0.2)[0] == 124
+
+
+def test_of_what_a_command_says_only_the_beginning_is_kept() -> None:
+    words = ["sh", "-c", "head -c 1000000 /dev/zero >&2; exit 3"]
+    code, said = launcher.run_hook(words, stdin=b"", environment={}, seconds=20)
+    assert (code, len(said)) == (3, MOST_SAID)

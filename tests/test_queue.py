@@ -104,7 +104,7 @@ def test_a_run_is_moved_by_one_place_whatever_the_priorities(database: Database)
     assert order(database) == [1, 3, 4, 2]
     new(database)
     assert order(database) == [1, 3, 4, 2, 5]
-    with pytest.raises(IllegalTransition, match="no other run of the queue"):
+    with pytest.raises(IllegalTransition, match="none of the others that wait"):
         queue.move(database, 3, queueing.before(Reader(database).run(3)))
 
 
@@ -166,7 +166,7 @@ def test_a_run_never_waits_for_itself(database: Database) -> None:
     new(database, after=2)
     with pytest.raises(UsageError, match="would wait for each other"):
         queue.set_after(database, 1, 3, "me")
-    with pytest.raises(UsageError, match="would wait for each other"):
+    with pytest.raises(UsageError, match="cannot wait for itself"):
         queue.set_after(database, 1, 1, "me")
     with pytest.raises(RunNotFound):
         queue.set_after(database, 1, 99, "me")
@@ -279,12 +279,12 @@ def test_a_wish_for_a_device_that_cannot_be_is_refused(place: Path) -> None:
 
 
 def test_the_devices_of_this_host_are_found_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lvmtui.this_host.metadata.version", lambda _: "2.13.0")
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "2.13.0")
     monkeypatch.setattr("lvmtui.this_host.sys.platform", "linux")
     for visible, found in {"": 0, "-1": 0, "0": 1, "0,2": 2, "GPU-1,GPU-2,GPU-3": 3}.items():
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
         assert this_host.devices.__wrapped__() == ("cpu", *(f"cuda:{k}" for k in range(found)))
-    monkeypatch.setattr("lvmtui.this_host.metadata.version", lambda _: "2.13.0+cpu")
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "2.13.0+cpu")
     assert this_host.devices.__wrapped__() == ("cpu",)
     monkeypatch.setattr("lvmtui.this_host.sys.platform", "darwin")
     monkeypatch.setattr("lvmtui.this_host.platform.machine", lambda: "arm64")
@@ -398,3 +398,20 @@ def test_a_starting_engine_has_the_other_slots_filled(place: Path, wait_until: C
     database.close()
     wait_until(lambda: are_done(1), "the run on the processor", seconds=60)
     assert states()[0] == "completed"
+
+
+@pytest.mark.slow
+def test_a_run_whose_folder_cannot_be_used_does_not_end_the_queue(
+    place: Path, wait_until: Callable[..., None]
+) -> None:
+    launcher.launch("runs.db", "phase-1", ENDLESS, start=QUEUE)
+    for _ in range(2):
+        launcher.launch("runs.db", "phase-1", TINY, start=QUEUE)
+    folder = place / "runs" / "2"
+    folder.rmdir()
+    folder.write_text("in the way")
+    wait_until(lambda: is_training(1), "the first epoch")
+    launcher.stop("runs.db", 1)
+    wait_until(lambda: are_done(1, 2, 3), "the end of all", seconds=120)
+    assert states() == ["stopped", "failed", "completed"]
+    assert "could not be started: File exists" in (runs()[1].error or "")

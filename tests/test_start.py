@@ -2,7 +2,8 @@
 
 import pytest
 
-from lvmtui.start import dashboard_options
+from lvmtui.errors import UsageError
+from lvmtui.start import dashboard_options, require_screen
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,15 @@ def test_the_environment_names_the_store(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("LVMTUI_STORE", "there.db")
     assert dashboard_options(["--readonly"]) == {"store": "there.db", "readonly": True}
     assert dashboard_options(["--store", "here.db"]) == {"store": "here.db"}
+
+
+def test_a_terminal_that_cannot_draw_is_told_of_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    for term in ("dumb", "unknown"):
+        monkeypatch.setenv("TERM", term)
+        with pytest.raises(UsageError) as raised:
+            require_screen()
+        assert repr(term) in raised.value.message
+        assert "--plain" in raised.value.hint
+    for term in ("xterm-256color", "screen", ""):
+        monkeypatch.setenv("TERM", term)
+        require_screen()

@@ -21,6 +21,8 @@ class Terminal:
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", LANG="C.UTF-8")
+            # An installed program has its bytecode: pip compiles it. Here the first start does, once.
+            os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
             os.execvp(argv[0], list(argv))
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
 

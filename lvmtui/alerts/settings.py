@@ -65,7 +65,9 @@ def alert_settings(values: Mapping[str, Any], where: str | Path) -> AlertSetting
         try:
             checked[name] = _READERS[name](value)
         except _Refused as refusal:
-            raise UsageError(f"{where}: alerts.{name} = {value!r} is not {refusal}", refusal.hint) from None
+            # Whoever has a webhook's address can post to it: it belongs on no screen and in no log.
+            shown = "…" if name == "webhook" else repr(value)
+            raise UsageError(f"{where}: alerts.{name} = {shown} is not {refusal}", refusal.hint) from None
     return AlertSettings(**checked)
 
 

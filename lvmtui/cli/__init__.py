@@ -179,5 +179,9 @@ def _explain(error: Exception) -> tuple[str, str, int]:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "lvmtui"
         return str(error.format_message()), f"`{command} --help` shows what it takes.", 2
+    import sqlite3
+
+    if isinstance(error, sqlite3.DatabaseError):
+        return f"cannot read the run store: {error}", "Check the disk, and who else uses the file.", 1
     message = f"unexpected {type(error).__name__}: {error}"
     return message, f"This is a bug in lvmtui. {DEBUG}=1 shows the traceback.", 1

@@ -39,7 +39,7 @@ def _settings() -> AlertSettings:
 
 @alerts.command("ls")
 def show(as_json: JsonOption = False) -> None:
-    """Show what is told and where to, as `[alerts]` in config.toml has it."""
+    """Show what is told and where to, as `alerts` in config.toml has it."""
     from lvmtui.alerts.kinds import MEANINGS
     from lvmtui.cli.tables import Column, print_table
     from lvmtui.export.text import to_json

@@ -267,6 +267,9 @@ def leaderboard(
 
         write(to_json(leaderboard_record(groups, snapshot.protocols)))
         return
+    if not groups and len(views) < len(snapshot.runs):
+        note("No run that fits has been evaluated yet.")
+        return
     print_leaderboard(groups, by_phase=by_phase, unjudged=_unjudged(views))
 
 

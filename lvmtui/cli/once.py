@@ -57,6 +57,13 @@ def once(
     if screen not in SCREENS:
         raise UsageError(f"there is no screen {screen!r}", f"There are {', '.join(SCREENS)}.")
     wanted = _size(size)
+    from lvmtui.keymap import is_key
+
+    for key in press or ():
+        if not is_key(key):
+            raise UsageError(
+                f"--press {key}: there is no such key", "Keys are named as n, question_mark, enter, ctrl+p."
+            )
     with reading(session):
         pass  # says at once, and in the words of the other commands, that there is none
     runs = [find_run(session, text).id for text in run or ()]

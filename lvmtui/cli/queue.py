@@ -111,6 +111,9 @@ def _say_what_helps(turns: list[Turn], runs: list[Run]) -> None:
     stuck = [str(turn.run.id) for turn in turns if turn.why in {Why.HELD, Why.BLOCKED}]
     if stuck:
         note(f"`lvmtui queue release {stuck[0]}` lets #{stuck[0]} go.")
+    elsewhere = [turn.run.id for turn in turns if turn.why is Why.HOST]
+    if elsewhere:
+        note(f"`lvmtui resume {elsewhere[0]}` starts #{elsewhere[0]} here.")
     for run in stalled(runs, time.time())[:1]:
         note(stalled_words(run))
 
@@ -167,14 +170,16 @@ def release(context: typer.Context, run: RunArgument, store: StoreOption = None)
     _say(session, queueing.release(session.store, find_run(session, run).id))
 
 
-@queue.command("priority")
+@queue.command("priority", context_settings={"ignore_unknown_options": True})
 def priority(
     context: typer.Context,
     run: RunArgument,
-    number: Annotated[int, typer.Argument(metavar="N", help="Higher goes first; 0 is usual.")],
+    number: Annotated[
+        int, typer.Argument(metavar="N", help="Higher goes first; 0 is usual, -1 after those.")
+    ],
     store: StoreOption = None,
 ) -> None:
-    """Give a waiting run another priority. A negative one after two dashes: `queue priority 5 -- -1`."""
+    """Give a waiting run another priority."""
     session = _changing(context, store, "queue priority")
     from lvmtui.launcher import queueing
 

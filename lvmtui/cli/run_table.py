@@ -16,9 +16,10 @@ from lvmtui.leaderboard.ranking import training_seconds
 from lvmtui.leaderboard.verdicts import GLYPHS as VERDICT_GLYPHS
 from lvmtui.run_fields import FIELDS, RunField
 from lvmtui.snapshot import RunView, Snapshot, State
-from lvmtui.store.records import GROUP_PREFIX
+from lvmtui.store.records import GROUP_PREFIX, Shelf
 from lvmtui.waiting import waiting_reasons
 
+_SHELVES = {Shelf.ARCHIVED: "archived", Shelf.TRASH: "in the trash"}
 _KINDS = {"text": "text", "number": "number", "share": "percent", "seconds": "time", "moment": "date"}
 
 
@@ -38,6 +39,7 @@ def print_runs(
         group: runs with the same value of this field stand under a heading of their own.
     """
     reasons = waiting_reasons([view.run for view in snapshot.runs], snapshot.taken)
+    mixed = len({view.run.shelf for view in views}) > 1
     for number, (heading, members) in enumerate(_groups(views, group)):
         if group is not None:
             if number:
@@ -52,7 +54,7 @@ def print_runs(
             ]
             print_table(columns, [[_cell(item, view, snapshot) for item in fields] for view in members])
         else:
-            cells = [_usual_cells(view, snapshot, reasons.get(view.run.id, "")) for view in members]
+            cells = [_usual_cells(view, snapshot, reasons.get(view.run.id, ""), mixed) for view in members]
             print_table(_usual_columns(members), cells)
 
 
@@ -118,14 +120,23 @@ def _usual_columns(views: Sequence[RunView]) -> list[Column]:
     ]
 
 
-def _usual_cells(view: RunView, snapshot: Snapshot, reason: str) -> list[str | Text]:
+def _usual_cells(view: RunView, snapshot: Snapshot, reason: str, mixed: bool) -> list[str | Text]:
+    """One row.
+
+    Args:
+        view: the run.
+        snapshot: where it is from.
+        reason: why it waits.
+        mixed: say where it is kept; else all that are shown are kept alike.
+    """
     run, best = view.run, view.best
     progress = run.progress
     bounds = best.hit5_interval if best else None
     found = worth_of(view, snapshot)
     style = VERDICT_STYLES.get(found.verdict, "") if found else ""
     active = view.state.is_active
-    signs = f"{' ♛' if 'champion' in view.aliases else ''}{' (pinned)' if run.pinned else ''}"
+    kept = ["pinned"] * run.pinned + ([_SHELVES[run.shelf]] if mixed and run.shelf in _SHELVES else [])
+    signs = " ♛" * ("champion" in view.aliases) + (f" ({', '.join(kept)})" if kept else "")
     return [
         f"{run.name}{signs}",
         badge_text(view.findings),

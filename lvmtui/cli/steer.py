@@ -27,6 +27,7 @@ from lvmtui.cli.session import (
     write,
 )
 from lvmtui.errors import CheckpointError, UsageError
+from lvmtui.start import require_screen
 
 if TYPE_CHECKING:
     from lvmtui.gates import Gate
@@ -48,14 +49,17 @@ def dashboard(session: Session, focus: int | None = None) -> int:
     """Open the dashboard on this terminal.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or none that can show it.
     """
     import sys
 
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    # It is drawn on standard error: what is printed by others cannot spoil it.
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise UsageError(
-            "the dashboard needs a terminal", "`lvmtui ls` and `lvmtui --help` work without one."
+            "the dashboard needs a terminal for its input, output and errors",
+            "`lvmtui ls` and `lvmtui once` work without one.",
         )
+    require_screen()
     from lvmtui.app import run_app
 
     return run_app(session.store, focus=focus, readonly=session.readonly, ascii=session.ascii_only)
@@ -80,6 +84,8 @@ def demo(
 
     if not headless and not on_terminal():
         raise UsageError("the dashboard needs a terminal", "Pass --headless to train without one.")
+    if not headless:
+        require_screen()
     requirements.require_train()
     recipe = recipes.load("demo", recipes.parse_overrides(overrides or []))
     if recipe.data.path == "demo" and (code := launcher.run_engine(["data", "demo"])):
@@ -326,7 +332,9 @@ def promote(
     session.changes("promote")
     found = find_run(session, run)
     from lvmtui import promotion as promotions
+    from lvmtui.store.runs import check_not_in_trash
 
+    check_not_in_trash(found)
     gates = promotions.promotion_gates(session.store, found.id, test=not no_test)
     for gate in gates:
         note(f"{gate.glyph} {gate.verdict:<6}  {gate.name}: {gate.words}")

@@ -46,7 +46,7 @@ def _number(found: re.Match[str]) -> Number:
     digits, suffix = found[1].replace("_", ""), found[2].lower()
     mantissa, _, exponent = digits.lower().partition("e")
     decimals = len(mantissa.partition(".")[2])
-    unit = 10.0 ** (int(exponent or 0) - decimals) * _SCALES[suffix]
+    unit = float(f"1e{int(exponent or 0) - decimals}") * _SCALES[suffix]
     return Number(float(digits) * _SCALES[suffix], unit / 2)
 
 

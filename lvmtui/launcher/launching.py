@@ -15,6 +15,7 @@ from lvmtui.errors import UsageError
 from lvmtui.launcher.filling import fill, start_claimed
 from lvmtui.launcher.places import open_store
 from lvmtui.requirements import DEMO, check_recipe, require_train
+from lvmtui.store import slots
 from lvmtui.store.records import NewRun, Run
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def launch(
 
     Raises:
         RecipeError: unknown phase, wrong field or value.
-        UsageError: a device that there cannot be.
+        UsageError: a device or a priority that there cannot be.
         RunNotFound: it is to wait for a run that is not there.
         MissingDependency: the extra `train` is not installed.
         DataError: the vector set is not there, or the recipe does not fit it.
@@ -176,6 +177,7 @@ def _checked(
     """
     from lvmtui import recipe as recipes
 
+    slots.check_priority(start.priority)
     if start.device and not _DEVICE.fullmatch(start.device):
         raise UsageError(f"there is no device {start.device!r}", "Known: cpu, cuda, cuda:0, cuda:1, …, mps.")
     if isinstance(overrides, Mapping):

@@ -20,12 +20,21 @@ if TYPE_CHECKING:
 def open_store(
     target: str | os.PathLike[str], *, create: bool = False, read_only: bool = False
 ) -> Iterator[Database]:
-    """A store, closed at the end; see `Database.open`."""
+    """A store, closed at the end; see `Database.open`.
+
+    Raises:
+        StoreError: as `Database.open`; or what is done with it fails, because the disk is full, ….
+    """
+    from sqlalchemy.exc import OperationalError
+
     from lvmtui.store.database import Database
+    from lvmtui.store.location import cannot_use
 
     database = Database.open(target, create=create, read_only=read_only)
     try:
         yield database
+    except OperationalError as error:
+        raise cannot_use(database.location, error.orig) from error
     finally:
         database.close()
 

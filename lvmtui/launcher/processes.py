@@ -16,6 +16,8 @@ from lvmtui.errors import LaunchError
 from lvmtui.liveness import process_alive
 from lvmtui.store.records import Run
 
+MOST_SAID = 65_536
+"""Bytes that are kept of what a user's command says."""
 KILL_SECONDS = 10.0
 """How long a killed process may take to disappear."""
 
@@ -117,8 +119,20 @@ def run_hook(
         env={**os.environ, **environment},
         start_new_session=True,
     )
+    said: list[bytes] = []
+    talks = [
+        threading.Thread(target=_tell, args=(process, stdin), daemon=True),
+        threading.Thread(target=_listen, args=(process, said), daemon=True),
+    ]
+    for talk in talks:
+        talk.start()
+    end = time.monotonic() + seconds
     try:
-        _, said = process.communicate(stdin, timeout=seconds)
+        process.wait(seconds)
+        for talk in talks:
+            talk.join(max(0.0, end - time.monotonic()))
+        if any(talk.is_alive() for talk in talks):
+            raise subprocess.TimeoutExpired(list(argv), seconds)
     except subprocess.TimeoutExpired:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -129,7 +143,24 @@ def run_hook(
                 with suppress(OSError):
                     pipe.close()
         return 124, f"not done within {seconds:.0f} s"
-    return process.returncode, said.decode(errors="replace")
+    return process.returncode, b"".join(said).decode(errors="replace")
+
+
+def _tell(process: subprocess.Popen[bytes], text: bytes) -> None:
+    """Write to a process that need not read."""
+    assert process.stdin is not None
+    with suppress(OSError, ValueError), process.stdin as pipe:
+        pipe.write(text)
+
+
+def _listen(process: subprocess.Popen[bytes], said: list[bytes]) -> None:
+    """Keep the beginning of what a process says; the rest is read, so that it can go on, and thrown away."""
+    assert process.stderr is not None
+    kept = 0
+    with suppress(OSError, ValueError), process.stderr as pipe:
+        while data := os.read(pipe.fileno(), MOST_SAID):
+            said.append(data[: max(0, MOST_SAID - kept)])
+            kept += len(said[-1])
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def before(run: Run) -> Where:
             if other.id == run.id:
                 return k
         raise IllegalTransition(
-            f"{run.name} is no other run of the queue", "`lvmtui queue` lists what waits."
+            f"{run.name} is none of the others that wait", "`lvmtui queue` lists what does."
         )
 
     return where
@@ -79,7 +79,11 @@ def release(store_target: Target, run_id: int) -> Run:
 
 
 def set_priority(store_target: Target, run_id: int, priority: int) -> Run:
-    """Give a waiting run another priority. Returns and raises as `move`."""
+    """Give a waiting run another priority. Returns and raises as `move`.
+
+    Raises:
+        UsageError: there is no such priority.
+    """
     return _change(
         store_target, run_id, lambda queue, database, by: queue.set_priority(database, run_id, priority, by)
     )

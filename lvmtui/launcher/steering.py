@@ -39,7 +39,7 @@ def resume(store_target: str | os.PathLike[str], run_id: int, *, wait: bool = Fa
 
     Raises:
         RunNotFound: there is no such run.
-        IllegalTransition: it is active, or has nothing left to do.
+        IllegalTransition: it is active, in the trash, or has nothing left to do.
         LaunchError: its process is silent but still there, or cannot be looked at from here.
         RecipeError, MissingDependency, DataError: as for `launch`.
     """

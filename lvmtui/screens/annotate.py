@@ -17,8 +17,10 @@ from textual.widgets import Input, Label, Static
 from lvmtui.format import plain
 from lvmtui.widgets.row_table import RowTable
 
-HEIGHT = 4
-"""Note, tags, what the keys do, and a line above that says whose they are."""
+HEIGHT = 3
+"""Note, tags, and a line above that says whose they are."""
+
+KEYS = (("enter", "save"), ("tab", "other line"), ("esc", "cancel"))
 
 LEAST_WIDTH = 44
 """Narrower lists are overlapped."""
@@ -48,7 +50,7 @@ class AnnotateScreen(ModalScreen[Annotation | None]):
         & Input:focus { background: $boost; }
         & Static { height: 1; padding: 0 1; }
         & #whose { text-style: bold; }
-        & #keys { color: $text-muted; }
+        & > #keys { dock: bottom; background: $footer-background; color: $footer-description-foreground; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -85,7 +87,9 @@ class AnnotateScreen(ModalScreen[Annotation | None]):
                     max_length=200,
                     placeholder="separated by commas",
                 )
-            yield Static("enter saves · tab other line · esc cancels", id="keys", markup=False)
+        style = "bold $footer-key-foreground"
+        keys = (Content.assemble((key, style), f" {does}") for key, does in KEYS)
+        yield Static(Content("  ").join(keys), id="keys")
 
     def on_mount(self) -> None:
         self._place()

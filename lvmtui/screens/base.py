@@ -61,6 +61,8 @@ class LvmScreen(Screen[None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings("screen")]
+    FEW_CURVES: ClassVar[bool] = False
+    """Whether it draws no metrics of marked runs but `lvmtui.history.OVERLAID_KEYS`."""
 
     snapshot: reactive[Snapshot | None] = reactive[Snapshot | None](None, repaint=False)
     """None until the feed's first reading."""

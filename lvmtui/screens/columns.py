@@ -27,7 +27,7 @@ COLUMNS = (
     Column("help", "what it is", shrinks=True, least=10),
 )
 
-KEYS = "space show · < > move · r what fits · esc close"
+KEYS = "space show · < > move · r what fits"
 
 
 class ColumnsScreen(ModalScreen[None]):

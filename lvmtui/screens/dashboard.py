@@ -37,6 +37,7 @@ class DashboardScreen(LvmScreen):
 
     CSS_PATH = "dashboard.tcss"
     AUTO_FOCUS = "RunTable"
+    FEW_CURVES = True
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]
     BINDINGS: ClassVar[list[BindingType]] = [

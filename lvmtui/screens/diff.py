@@ -89,3 +89,5 @@ class DiffScreen(ModalScreen[None]):
         table = self.query_one(RecipeDiff)
         table.show_runs(self._views, differences)
         table.styles.height = len(table.lines) + 1
+        if differences:
+            table.move_to(differences[0].field)  # the outcome stood there alone, and the cursor on it

@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from lvmtui import commands
 from lvmtui.alerts.kinds import Alert
-from lvmtui.alerts.unseen import unseen
+from lvmtui.alerts.unseen import unseen, untold
 from lvmtui.format import counted, plain, stamp
 from lvmtui.messages import EventsSeen, RunFocused, RunOpened
 from lvmtui.screens.base import LvmScreen
@@ -110,6 +110,7 @@ class EventsScreen(LvmScreen):
         if self._follows and shown:
             table.move_to(shown[0].key)
         self._show_detail()
+        self.query_one(EventDetail).display = bool(self._read or self._alert_rows)
         self._summarise(len(self._rows))
         if moved and self.is_current:
             newest = snapshot.events[-1].id if snapshot.events else 0
@@ -127,10 +128,10 @@ class EventsScreen(LvmScreen):
             known = {row.key: row for row in self._read}
             names = {view.run.id: view.run.name for view in snapshot.runs}
             self._read = [known.get(f"event-{e.id}") or event_row(e, names) for e in snapshot.events]
-            self._events = snapshot.events
             moved = True
-        if self._alerts is not alerts:
-            self._alerts, self._alert_rows = alerts, alert_rows(alerts)
+        if moved or self._alerts is not alerts:
+            self._events, self._alerts = snapshot.events, alerts
+            self._alert_rows = alert_rows(untold(alerts, snapshot.events))
             moved = True
         return moved
 
@@ -138,7 +139,8 @@ class EventsScreen(LvmScreen):
         seen, began = self._seen or 0, getattr(self.app, "began", math.inf)
         fresh = unseen(self._events or (), seen, began)
         events = (f"event-{event.id}" for event in fresh)
-        return frozenset([*events, *(row.key for row in self._alert_rows[self._alerts_seen :])])
+        alerts = alert_rows(untold(self._alerts[self._alerts_seen :], self._events or ()))
+        return frozenset([*events, *(row.key for row in alerts)])
 
     def _empty(self) -> str:
         total = len(self._read) + len(self._alert_rows)
@@ -149,12 +151,13 @@ class EventsScreen(LvmScreen):
         return f"None of {counted(total, 'event')} is a warning or an error. ! shows all."
 
     def _summarise(self, shown: int) -> None:
-        total = len(self._read) + len(self._alert_rows)
+        alerts = len(self._alert_rows)
+        total = len(self._read) + alerts
         new = len(self._new())
         of = f" of {total}" if shown != total else ""
         parts = [
             (f" {shown}{of} events" if total != 1 else " 1 event", "bold"),
-            (f" · {counted(len(self._alerts), 'alert')} in this session" if self._alerts else "", ""),
+            (f" · {counted(alerts, 'alert')} in this session" if alerts else "", ""),
             (f" · • {new} new" if new else "", "$accent"),
             (" · ! only warnings and errors" if self.options.events_attention else "", "$warning"),
             (f" · / {plain(self.options.events_filter)}" if self.options.events_filter else "", "$warning"),

@@ -75,10 +75,11 @@ class FormatChoice(Widget, can_focus=True):
         kind: Format
 
     def render(self) -> Content:
+        chosen = "bold reverse" if self.has_focus and self.app.no_color else "bold"
         lines = (
             Content.styled(f"({'●' if place == self.chosen else ' '}) .{kind:5} {words}", style)
             for place, (kind, words) in enumerate(FORMATS.items())
-            for style in ("bold" if place == self.chosen else "",)
+            for style in (chosen if place == self.chosen else "",)
         )
         return Content("\n").join(lines)
 
@@ -134,12 +135,13 @@ class ExportScreen(ModalScreen[ExportChoice | None]):
             folder = "" if self._download else f"{FOLDER}/"
             yield Input(f"{folder}{self._stem}.{self._kind}", id="export-name", select_on_focus=False)
             yield Static("", id="export-problem", markup=False)
+            does = "download" if self._download else "write"
             yield Static(
-                "enter writes · tab to the formats, ↑ ↓ there · esc cancels", id="export-hint", markup=False
+                f"enter {does}s · tab to the formats, ↑ ↓ there · esc cancels", id="export-hint", markup=False
             )
             with Horizontal(id="export-buttons"):
                 yield Button("Cancel", id="export-cancel", compact=True)
-                yield Button("Write", id="export-write", variant="primary", compact=True)
+                yield Button(does.capitalize(), id="export-write", variant="primary", compact=True)
 
     def on_mount(self) -> None:
         name = self.query_one(Input)

@@ -36,7 +36,7 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="dialog") as dialog:
             dialog.border_title = "Help"
-            dialog.border_subtitle = "esc closes"
+            dialog.border_subtitle = "↑↓ scroll · esc closes"
             yield Static(Content(INTRODUCTION))
             yield Static(Content.assemble(("run store  ", "$text-muted"), self._store), classes="gap")
             for group, members in commands.grouped(readonly=self._readonly):

@@ -21,7 +21,7 @@ from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from lvmtui.errors import LvmtuiError
-from lvmtui.format import plain
+from lvmtui.format import plain, wrap
 from lvmtui.launcher import NOW, Start
 from lvmtui.widgets.start_line import Plan, StartLine
 
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from lvmtui.phases import Phase
     from lvmtui.recipe import Recipe
     from lvmtui.snapshot import Snapshot
+
+
+SHORT_LINES = 2
+"""Lines of a phase's description in a low terminal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,14 +181,28 @@ class LaunchScreen(ModalScreen[LaunchChoice | None]):
         if phase is None:
             return
         self._trouble.clear()
-        about = phase.recipe.description if phase.recipe else phase.trouble
-        self.query_one("#about", Static).update(Content(plain(about)))
+        self._describe()
         self.query_one("#fields").display = phase.recipe is not None
         if phase.recipe is not None:
             for place in self._fields:
                 place.show(phase.value(place.dotted))
         self.query_one("#right").scroll_home(animate=False)
         self._judge()
+
+    def on_resize(self) -> None:
+        """The description may need another width."""
+        self.call_after_refresh(self._describe)
+
+    def _describe(self) -> None:
+        """What the phase is; shortened where its fields would be out of sight below it."""
+        phase = self.phase
+        if phase is None:
+            return
+        about = plain(phase.recipe.description if phase.recipe else phase.trouble)
+        width = self.query_one("#right").scrollable_content_region.width - 1
+        if phase.recipe and self.has_class("-short") and width > 0:
+            about = "\n".join(wrap(about, width, SHORT_LINES))
+        self.query_one("#about", Static).update(Content(about))
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Say all about the field that is typed in: beside it there may be no room."""

@@ -61,6 +61,7 @@ HINTS = {
     "checkpoints": "enter: compare the file's sha256 · P: promote the best",
     "recipe": "◆ overridden at launch",
     "slices": "best evaluation · gain: points of Hit@5 over the best baseline",
+    "events": "newest first · 5: events of all runs, each in full",
     "latency": "measured by `lvmtui bench` · compare only what one place has measured",
 }
 """What is said under some tabs."""
@@ -113,8 +114,9 @@ class RunScreen(TabbedScreen):
         switcher = self.query_one(ContentSwitcher)
         waiting = view is None or detail is None or snapshot is None
         if waiting or (tab == "curves" and detail is not None and not detail.series):
-            words = "This run is not in the store any more." if view is None and snapshot else ""
-            words = words or why_empty(snapshot, view, "a first value")
+            words = why_empty(snapshot, view, "a first value")
+            if view is None and snapshot:
+                words = "This run is not in the store any more; esc goes back."
             empty = self.query_one("#empty", Static)
             if str(empty.content) != words:
                 empty.update(Content(words))

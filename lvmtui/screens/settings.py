@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 from textual import events
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
+from textual.containers import Grid, VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
 from textual.screen import ModalScreen
@@ -48,6 +48,8 @@ class Setting:
     chosen: Callable[[], int]
     """The place of what is chosen now."""
     choose: Callable[[int], None]
+    note: str = ""
+    """What else decides about it."""
 
 
 class SettingLine(Widget, can_focus=True):
@@ -56,6 +58,7 @@ class SettingLine(Widget, can_focus=True):
     DEFAULT_CSS = """
     SettingLine { height: 1; padding: 0 1; }
     SettingLine:focus { background: $block-cursor-background; color: $block-cursor-foreground; }
+    SettingLine:focus:nocolor { text-style: reverse; }
     """
     BINDINGS = [
         ("left,h,minus", "change(-1)", "before"),
@@ -75,7 +78,10 @@ class SettingLine(Widget, can_focus=True):
 
     def render(self) -> Content:
         name = self.setting.name.ljust(self.NAME_WIDTH)
-        return Content.assemble(name, ("‹ ", "bold"), self.setting.choices[self.place], (" ›", "bold"))
+        note = f"  {self.setting.note}" if self.setting.note else ""
+        chosen = self.setting.choices[self.place]
+        line = Content.assemble(name, ("‹ ", "bold"), chosen, (" ›", "bold"), note)
+        return line.pad_right(max(0, self.size.width - line.cell_length))
 
     def action_change(self, step: int) -> None:
         """Take a neighbour of what is chosen; after the last comes the first."""
@@ -104,7 +110,10 @@ class SettingsScreen(ModalScreen[None]):
                 yield SettingLine(setting)
             yield Static(id="about")
             yield Static(Content("In the config file"), classes="heading")
-            yield Static(_said(self._owner.config))
+            with Grid(classes="said"):
+                for name, text in _said(self._owner.config):
+                    yield Static(Content(name))
+                    yield Static(Content(text))
 
     def on_descendant_focus(self) -> None:
         """Say what the setting is that the cursor is on."""
@@ -125,10 +134,11 @@ class SettingsScreen(ModalScreen[None]):
         return [
             Setting(
                 "theme",
-                f"of all stores; your own go to {plain(str(config_file().parent / 'themes'))}",
+                f"kept for each store; your own go to {plain(str(config_file().parent / 'themes'))}",
                 app.own_themes,
                 lambda: _nearest(app.own_themes, app.theme),
                 lambda place: app.choose_theme(app.own_themes[place]),
+                f"(each start: {plain(app.config.theme)}, by the config file)" if app.config.theme else "",
             ),
             Setting(
                 "characters",
@@ -136,6 +146,7 @@ class SettingsScreen(ModalScreen[None]):
                 ("all of Unicode", "ASCII only"),
                 lambda: int(app.ascii_only),
                 lambda place: app.choose_ascii(bool(place)),
+                "(each start: ASCII only, by the config file)" if app.config.ascii else "",
             ),
             self._option("x axis", "what the charts have on x", "axis", AXES, AXES),
             self._option(
@@ -195,20 +206,21 @@ def _nearest(values: Sequence[object], now: object) -> int:
     return values.index(min(numbers, key=lambda value: abs(value - now)))
 
 
-def _said(config: Config) -> Content:
-    """The config file's part, which is only read."""
+def _said(config: Config) -> list[tuple[str, str]]:
+    """The config file's part, which is only read: what it is about, and what is said."""
     file = config_file()
-    lines = [f"file      {plain(str(file))}{'' if file.exists() else '  (there is none)'}"]
     remapped = [
         f"{commands.BY_ID[name].name}: {' '.join(commands.keys_of(commands.BY_ID[name], config.keys))}"
         for name in config.keys
         if name in commands.BY_ID
     ]
-    lines.append(f"keys      {plain(', '.join(remapped)) or 'as shipped'}")
-    lines += [f"          {plain(problem)}" for problem in keymap.problems(config.keys)]
-    lines.append(f"alerts    {_alerts(config.alerts)}")
-    lines.append(f"memory    {plain(str(state_file()))}")
-    return Content("\n".join(lines))
+    return [
+        ("file", f"{plain(str(file))}{'' if file.exists() else '  (there is none)'}"),
+        ("keys", plain(", ".join(remapped)) or "as shipped"),
+        *(("", plain(problem)) for problem in keymap.problems(config.keys)),
+        ("alerts", _alerts(config.alerts)),
+        ("memory", plain(str(state_file()))),
+    ]
 
 
 def _alerts(settings: AlertSettings) -> str:

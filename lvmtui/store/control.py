@@ -208,10 +208,11 @@ class Controller:
             worker: who is about to start it; None: it waits in the queue.
 
         Raises:
-            IllegalTransition: it is active, or there is nothing left to do.
+            IllegalTransition: it is active, in the trash, or there is nothing left to do.
         """
         with self.database.write() as connection:
             run = runs.get(connection, run_id)
+            runs.check_not_in_trash(run)
             if not can_resume(run.status, run.result):
                 raise IllegalTransition(
                     f"{run.name} cannot be resumed: it is {describe(run)}",
@@ -242,9 +243,11 @@ class Controller:
 
         Raises:
             CheckpointError: the run has no best checkpoint.
+            IllegalTransition: it is in the trash.
         """
         with self.database.write() as connection:
             run = runs.get(connection, run_id)
+            runs.check_not_in_trash(run)
             best = self._best(connection, run)
             values = {
                 "alias": alias,

@@ -97,6 +97,12 @@ def cannot_open(location: Location, reason: object) -> StoreError:
     return StoreError(f"cannot open {location.where}: {reason}", hint)
 
 
+def cannot_use(location: Location, reason: object) -> StoreError:
+    """An open database refuses: the disk is full, the file may not be written, it is locked for long."""
+    hint = "Check the free disk space, the permissions, and whether another program holds the file."
+    return StoreError(f"cannot use {location.where}: {reason}", hint)
+
+
 def not_readable(location: Location, reason: object) -> StoreCorrupt:
     """The file is no database, or a damaged one."""
     return StoreCorrupt(

@@ -94,11 +94,12 @@ def claim_this(database: Database, run_id: int, worker: Worker) -> Run:
     """Take a run out of the queue to start it now, whatever is in use.
 
     Raises:
-        IllegalTransition: another process has taken it up.
+        IllegalTransition: another process has taken it up, or it is in the trash.
     """
     with database.write() as connection:
         _unfinished(connection, lock=True)
         run = runs.get(connection, run_id)
+        runs.check_not_in_trash(run)
         if run.status is not Status.QUEUED or run.pid is not None:
             raise IllegalTransition(f"{run.name} is taken up already", "`lvmtui ls` shows what runs.")
         claim(connection, run_id, worker)
@@ -221,7 +222,9 @@ def set_priority(database: Database, run_id: int, priority: int, by: str) -> Run
 
     Raises:
         RunNotFound, IllegalTransition: as for `hold`.
+        UsageError: there is no such priority.
     """
+    slots.check_priority(priority)
     with database.write() as connection:
         _waiting(connection, run_id)
         runs.change(connection, run_id, priority=priority, place=None)
@@ -243,6 +246,10 @@ def set_after(database: Database, run_id: int, other: int | None, by: str) -> Ru
     """
     with database.write() as connection:
         _waiting(connection, run_id)
+        if other == run_id:
+            raise UsageError(
+                f"#{run_id} cannot wait for itself", f"`lvmtui queue after {run_id} none`: for no run."
+            )
         seen, following = {run_id}, other
         while following is not None:
             if following in seen:

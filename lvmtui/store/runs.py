@@ -5,11 +5,11 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, select, update
 from sqlmodel import SQLModel
 
-from lvmtui.errors import RunNotFound
+from lvmtui.errors import IllegalTransition, RunNotFound
 from lvmtui.store import tables
 from lvmtui.store.convert import to_run
 from lvmtui.store.lifecycle import Result, Status, check_transition
-from lvmtui.store.records import Run
+from lvmtui.store.records import Run, Shelf
 
 
 def table(model: type[SQLModel]) -> Table:
@@ -36,6 +36,16 @@ def get(connection: Connection, run_id: int) -> Run:
     if row is None:
         raise RunNotFound(f"there is no run #{run_id}", "`lvmtui ls` lists the runs.")
     return to_run(dict(row))
+
+
+def check_not_in_trash(run: Run) -> None:
+    """Refuse what makes no sense for a run that is on its way out.
+
+    Raises:
+        IllegalTransition: it is in the trash.
+    """
+    if run.shelf is Shelf.TRASH:
+        raise IllegalTransition(f"{run.name} is in the trash", f"`lvmtui restore {run.id}` takes it out.")
 
 
 def change(connection: Connection, run_id: int, **values: Any) -> None:

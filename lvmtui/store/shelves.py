@@ -70,8 +70,7 @@ def archive(database: Database, run_id: int, on: bool = True) -> Run:
     """
     with database.write() as connection:
         run = runs.get(connection, run_id)
-        if run.shelf is Shelf.TRASH:
-            raise IllegalTransition(f"{run.name} is in the trash", _restore_hint(run))
+        runs.check_not_in_trash(run)
         if run.archived != on:
             runs.change(connection, run_id, archived=on)
             _tell(connection, run_id, *(("archived", "archived") if on else ("unarchived", "brought back")))
@@ -282,10 +281,6 @@ def _check_free(connection: Connection, run: Run) -> None:
     alias = connection.execute(query).scalar()
     if alias is not None:
         raise IllegalTransition(f"{run.name} is the {alias}", "Promote another run first.")
-
-
-def _restore_hint(run: Run) -> str:
-    return f"`lvmtui restore {run.id}` takes it out."
 
 
 def _shelf_words(kept: Kept) -> str:

@@ -9,10 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from lvmtui.errors import UsageError
 from lvmtui.store.lifecycle import ACTIVE, Result, Status
 from lvmtui.store.records import GROUP_PREFIX, Run
 
 CPU = "cpu"
+
+MOST_PRIORITY = 1_000_000
+"""The highest priority; its negative is the lowest."""
 
 ENDED_WELL = frozenset({Result.COMPLETED, Result.EARLY_STOPPED})
 """Ends of a run after which those that wait for it may start."""
@@ -67,6 +71,18 @@ def jobs_of(group: str) -> int:
     """How many runs of a group may be at work at once."""
     found = _GROUP.search(group)
     return int(found[1]) if found else 1
+
+
+def check_priority(priority: int) -> None:
+    """Refuse what no database could hold.
+
+    Raises:
+        UsageError: it is too high or too low.
+    """
+    if abs(priority) > MOST_PRIORITY:
+        raise UsageError(
+            f"there is no priority {priority}", f"It lies between {-MOST_PRIORITY} and {MOST_PRIORITY}."
+        )
 
 
 def waits(run: Run) -> bool:

@@ -18,6 +18,7 @@ from lvmtui.store.records import Severity
 from lvmtui.widgets.chart_kinds import Chart
 from lvmtui.widgets.curve_pane import CurvePane
 from lvmtui.widgets.look import Ink, ascii_only, ink
+from lvmtui.widgets.scroll_keys import ScrollKeys
 
 WIDE = 120
 """Cells from which on the lag curve stands beside the findings."""
@@ -133,7 +134,7 @@ class FindingsList(Static):
         self.update(text)
 
 
-class AuditView(VerticalScroll):
+class AuditView(VerticalScroll, ScrollKeys):
     """The audits of one run."""
 
     DEFAULT_CSS = """

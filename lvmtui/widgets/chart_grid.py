@@ -66,7 +66,7 @@ class ChartGrid(XMoves, Vertical, can_focus=True):
         self._source: Source | None = None
         self._chosen: Chart | None = None
         self._drawings: dict[Chart, Drawing] = {}
-        """What the charts of this page show, until there is new data."""
+        """What the charts seen so far show, until there is new data."""
         self._shape = (1, 1)
         self._styled: object = None
         self._drawn = 0.0
@@ -131,8 +131,8 @@ class ChartGrid(XMoves, Vertical, can_focus=True):
     def on_resize(self) -> None:
         self._set_out()
 
-    def _set_out(self) -> None:
-        """Have a pane for each chart of the page in front, and draw them."""
+    def _set_out(self, *, afresh: bool = True) -> None:
+        """Have a pane for each chart of the page in front, and draw them; `afresh`: as for `_draw`."""
         holder = self.query_one(Charts)
         width, height = holder.size
         charts = self.charts
@@ -158,7 +158,7 @@ class ChartGrid(XMoves, Vertical, can_focus=True):
             if pane.display:
                 pane.wanted = shown[place]
             pane.set_class(place == selected - first, "-selected")
-        self._draw(afresh=True, panes=panes[: len(shown)])
+        self._draw(afresh=afresh, panes=panes[: len(shown)])
 
     def _draw_soon(self) -> None:
         """Draw what is new in the data, together with what else comes at this moment."""
@@ -261,7 +261,7 @@ class ChartGrid(XMoves, Vertical, can_focus=True):
         before = self.page[0], self.selected
         self._chosen = charts[min(max(place, 0), len(charts) - 1)]
         if self.page[0] != before[0]:
-            self._set_out()
+            self._set_out(afresh=False)
         elif self.selected != before[1]:
             room = self._shape[0] * self._shape[1]
             for position, pane in enumerate(self.panes):

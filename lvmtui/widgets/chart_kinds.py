@@ -41,6 +41,8 @@ CHARTS = (
     Chart("temperature", ("train/temperature",)),
     Chart("vectors/s", ("train/vectors_per_second",)),
     Chart("seconds an epoch", ("epoch/seconds",)),
+    Chart("effective rank of the predictions", ("val/effective_rank",)),
+    Chart("cosine between predictions", ("val/prediction_cosine",)),
 )
 
 TITLES: Mapping[str, str] = {

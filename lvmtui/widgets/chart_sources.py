@@ -14,7 +14,7 @@ from lvmtui.snapshot import RunDetail, RunView, Snapshot
 from lvmtui.widgets.chart_kinds import Chart, charts_of, overlays_of
 from lvmtui.widgets.curves import CurveCache
 
-MOST_BANDS = 3
+MOST_BANDS = 2
 """Runs over each other up to which each has its confidence band; of more, only the one on top."""
 
 MOST_NAMES = 8

@@ -29,6 +29,7 @@ COLUMNS = (
     Column("state", "file"),
     Column("time", "written", priority=6),
     Column("path", "path", shrinks=True, priority=5),
+    Column("path_wide", "path", priority=9, wider_than="path"),
 )
 
 CHECKING = "checking …"
@@ -114,7 +115,8 @@ class CheckpointsTable(RowTable):
                 "sha256": Content.styled(f"{plain(item.sha256)[:12]}…", MUTED),
                 "state": Content.styled(check.words, check.style),
                 "time": Content(stamp(item.time)),
-                "path": Content.styled(plain(item.path), MUTED),
+                "path": Content.styled(f"…/{plain(Path(item.path).name)}", MUTED),
+                "path_wide": Content.styled(plain(item.path), MUTED),
             },
         )
 

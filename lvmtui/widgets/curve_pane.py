@@ -119,10 +119,11 @@ class CurvePane(Panel):
         return not same
 
     def heading(self) -> str:
-        return self.caption() + drawn_how(self._axes, self.plot)
+        how = drawn_how(self._axes, self.plot)
+        return self.caption(self.size.width - 4 - len(how)) + how
 
-    def caption(self) -> str:
-        """What the chart shows."""
+    def caption(self, room: int) -> str:  # noqa: ARG002
+        """What the chart shows, in about `room` cells: what stands after it must not be cut off."""
         return self.chart.title
 
     def drawn_axes(self) -> Axes:

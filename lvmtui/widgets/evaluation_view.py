@@ -24,6 +24,7 @@ from lvmtui.widgets.look import Ink, ink
 from lvmtui.widgets.meters import target_bars
 from lvmtui.widgets.panel import Panel
 from lvmtui.widgets.run_summary import audit_badge
+from lvmtui.widgets.scroll_keys import ScrollKeys
 
 WIDE = 104
 """Cells from which on the parts stand side by side."""
@@ -165,7 +166,7 @@ class ProtocolPanel(Panel):
         return [Text(part, ink(self).text) for part in parts][:height]
 
 
-class EvaluationView(VerticalScroll):
+class EvaluationView(VerticalScroll, ScrollKeys):
     """The best evaluation of one run."""
 
     DEFAULT_CSS = """
@@ -195,6 +196,7 @@ class EvaluationView(VerticalScroll):
         self._view: RunView | None = None
         self._curves: tuple[Curve, ...] = ()
         self._known: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+        self._damage = ""
 
     def compose(self) -> ComposeResult:
         yield ScorePanel()
@@ -216,6 +218,7 @@ class EvaluationView(VerticalScroll):
             self._known = known
             self._curves = tuple(self._make_curves(view, detail))
         self._view = view
+        self._damage = detail.damage
         self._draw_curve()
 
     def _make_curves(self, view: RunView, detail: RunDetail) -> Iterator[Curve]:
@@ -238,7 +241,7 @@ class EvaluationView(VerticalScroll):
     def _said(self) -> str:
         own, base = (values[self.k - 1] if len(values) >= self.k else None for values in self._known)
         if own is None:
-            return "Hit@K for any K"
+            return f"Hit@K ─ {plain(self._damage)}" if self._damage else "Hit@K for any K"
         said = f"Hit@{self.k} {percent(own)}"
         if base is not None:
             said += f" ─ best baseline {percent(base)} ─ gain {signed(own - base)}"

@@ -38,7 +38,7 @@ def _line(event: Event) -> Line:
         str(event.id),
         {
             "when": Content.styled(f"{stamp(event.time)[:10]} {clock(event.time)}", MUTED),
-            "severity": Content.styled(f"{glyph} {plain(event.kind)}", style or MUTED),
+            "severity": Content.styled(f"{glyph} {plain(event.kind).replace('_', ' ')}", style or MUTED),
             "message": Content.styled(plain(event.message), style),
             "evidence": Content.styled(evidence, MUTED),
         },

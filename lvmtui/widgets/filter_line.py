@@ -67,8 +67,9 @@ class FilterLine(Vertical):
         display: none;
         height: auto;
         background: $panel;
-        & > Input { width: 1fr; background: $panel; }
-        & > Static { width: 1fr; height: 1; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
+        & > Input.-textual-compact { width: 1fr; background: $panel; padding: 0 1; }
+        & > Static { width: 1fr; height: 1; padding: 0 1; color: $text-muted; }
+        & > Static { text-wrap: nowrap; text-overflow: ellipsis; }
         &.-wrong > Static { height: auto; max-height: 3; color: $text-error; text-wrap: wrap; }
         &.-open { display: block; }
     }

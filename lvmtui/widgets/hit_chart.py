@@ -14,7 +14,7 @@ class HitChart(LoneChart):
         overlaid = overlay_of("val/hit5", HITS)
         super().__init__(HITS, overlaid, "an evaluation", id=id, classes=classes)
 
-    def caption(self) -> str:
+    def caption(self, room: int) -> str:
         view = self.view
         if view is None:
             return self.chart.title
@@ -24,4 +24,4 @@ class HitChart(LoneChart):
             parts.append(f"n {fmt.thousands(shown.n)} · pool {fmt.thousands(shown.pool)}")
         if view.run.progress.best_epoch is not None:
             parts.append(f"best ep {view.run.progress.best_epoch}")
-        return " ─ ".join(parts)
+        return fmt.joined(parts, room, " ─ ")

@@ -12,6 +12,9 @@ from lvmtui import commands
 ALWAYS = ("help",)
 """Kept to the last where the width does not do."""
 
+SPARE = ("devices", "events")
+"""The first to go, from the right."""
+
 
 class KeyLine(Widget):
     """One line of keys, most useful first; clickable."""
@@ -42,8 +45,8 @@ class KeyLine(Widget):
 
     def update(self) -> None:
         """Look again which keys do something; repaints only when that has changed."""
-        if not self.is_attached:
-            return
+        if not self.is_attached or self.app.screen is not self.screen:
+            return  # under a dialog the keys stay as they were
         active: dict[str, tuple[str, str | None]] = {}
         for key, item in self.screen.active_bindings.items():
             if item.enabled and item.binding.id:
@@ -62,8 +65,11 @@ class KeyLine(Widget):
     def render(self) -> Content:
         items = list(self._items)
         while len(items) > 1 and self._width(items) > self.size.width:
-            names = {commands.BY_ID[name].name for name in ALWAYS}
-            last = max(i for i, item in enumerate(items) if item[1] not in names)
+            kept, spare = ({commands.BY_ID[name].name for name in group} for group in (ALWAYS, SPARE))
+            last = max(
+                (i for i, item in enumerate(items) if item[1] not in kept),
+                key=lambda i: (items[i][1] in spare, i),
+            )
             del items[last]
         style = self.get_visual_style("key-line--key")
         parts: list[Content] = []

@@ -19,6 +19,10 @@ from lvmtui import commands
 from lvmtui.format import thousands
 from lvmtui.snapshot import RunDetail, RunView, Snapshot
 from lvmtui.widgets.cells import MUTED
+from lvmtui.widgets.scroll_keys import ScrollKeys
+
+SIDEWAYS = 16
+"""Cells by which a key moves long lines."""
 
 EMPTY = "No output yet: the log starts with the run's process."
 
@@ -28,22 +32,21 @@ def dropped(old: Sequence[str], new: Sequence[str]) -> int:
     return next(k for k in range(len(old) + 1) if list(old[k:]) == list(new[: len(old) - k]))
 
 
-class LogLines(ScrollView, can_focus=True):
+class LogLines(ScrollView, ScrollKeys, can_focus=True):
     """Lines of text as they are, with matches marked."""
 
     COMPONENT_CLASSES = {"log-lines--line", "log-lines--match", "log-lines--current"}
     DEFAULT_CSS = """
     LogLines {
         height: 1fr;
+        margin-left: 1;
         scrollbar-size-vertical: 1;
         scrollbar-size-horizontal: 1;
         & > .log-lines--match { background: $warning 30%; }
         & > .log-lines--current { background: $warning; color: auto; text-style: bold; }
     }
     """
-    BINDINGS = [
-        *(binding for binding in commands.bindings("list") if binding.action not in {"open", "mark"}),
-    ]
+    BINDINGS = [*commands.bindings("sideways")]
 
     class Scrolled(Message):
         """Another part of the log is in sight."""
@@ -137,21 +140,13 @@ class LogLines(ScrollView, can_focus=True):
         super().watch_scroll_y(old_value, new_value)
         self.post_message(self.Scrolled())
 
-    def action_cursor_up(self) -> None:
-        """Scroll up a line."""
-        self.scroll_up(animate=False)
+    def action_cursor_left(self) -> None:
+        """Show more of the beginning of long lines."""
+        self.scroll_relative(x=-SIDEWAYS, animate=False)
 
-    def action_cursor_down(self) -> None:
-        """Scroll down a line."""
-        self.scroll_down(animate=False)
-
-    def action_first(self) -> None:
-        """Go to the first line."""
-        self.scroll_home(animate=False)
-
-    def action_last(self) -> None:
-        """Go to the last line, and follow from there."""
-        self.scroll_end(animate=False)
+    def action_cursor_right(self) -> None:
+        """Show more of the end of long lines."""
+        self.scroll_relative(x=SIDEWAYS, animate=False)
 
 
 class LogView(Vertical):
@@ -186,6 +181,8 @@ class LogView(Vertical):
             parts.insert(0, f"{found} · ↑ ↓ other matches · esc ends the search")
         else:
             parts.append("/ searches")
+        if lines.max_scroll_x:
+            parts.append("← → the rest of long lines")
         status = self.query_one("#log-status", Static)
         text = Content(" · ".join(parts))
         if not (isinstance(status.content, Content) and text.is_same(status.content)):

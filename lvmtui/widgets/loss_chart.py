@@ -10,7 +10,7 @@ from lvmtui.widgets.lone_chart import LoneChart
 
 LOSSES = Chart("loss ─ train/val", ("val/loss", "train/loss"), ("val", "train"))
 BY_EPOCH = Chart("loss ─ train/val", ("val/loss", "epoch/train_loss"), ("val", "train"))
-OVERLAID = Chart("loss ─ validation of marked runs", ("val/loss", "epoch/train_loss"))
+OVERLAID = Chart("val loss ─ marked runs", ("val/loss", "epoch/train_loss"))
 
 
 class LossChart(LoneChart):

@@ -16,6 +16,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.style import Style
 
 from lvmtui import commands
 from lvmtui.format import wrap
@@ -279,7 +280,8 @@ class RowTable(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width
         if y == 0 and self._drawn:
-            return self._strip("", self._drawn[0][0], "row-table--header", width)
+            component = "row-table--header" if self.lines else "row-table--row"
+            return self._strip("", self._drawn[0][0], component, width)
         if not self.lines and y < len(self._drawn):
             return self._strip(f"{y}", self._drawn[y][0], "row-table--heading", width)
         index = y - 1 + self.scroll_offset.y
@@ -299,6 +301,8 @@ class RowTable(ScrollView, can_focus=True):
         if known is not None and known[0] is content and known[1].cell_length == width:
             return known[1]
         style = self.get_visual_style(component)
+        if component == "row-table--cursor" and self.app.no_color:
+            style += Style(reverse=True)  # the background alone may be gone
         shown = fitted(content, width)
         shown = in_ascii(shown) if self._layout.ascii_only else shown
         parts = shown.render(style, "", self.app.stylesheet.parse_style)

@@ -9,6 +9,7 @@ from rich.text import Text
 from lvmtui import format as fmt
 from lvmtui.leaderboard.ranking import training_seconds
 from lvmtui.snapshot import GLYPHS, RunView, State
+from lvmtui.waiting import waiting_reason
 from lvmtui.widgets.look import Ink, ink
 from lvmtui.widgets.meters import patience_meter
 from lvmtui.widgets.panel import Panel
@@ -27,7 +28,13 @@ class RunHeader(Panel):
         view, colours = self.view, ink(self)
         if view is None:
             return [Text("reading the store…" if self.snapshot is None else "no such run", colours.muted)]
-        return [_standing(view, width, colours), _worth(view, width, colours)]
+        return [_standing(view, width, colours), _worth(view, width, colours, self._reason(view))]
+
+    def _reason(self, view: RunView) -> str:
+        """Why it waits, where it does."""
+        if view.state is not State.QUEUED or self.snapshot is None:
+            return ""
+        return waiting_reason(view.run, [other.run for other in self.snapshot.runs], self.snapshot.taken)
 
 
 def _standing(view: RunView, width: int, colours: Ink) -> Text:
@@ -59,7 +66,7 @@ def _standing(view: RunView, width: int, colours: Ink) -> Text:
     return line
 
 
-def _worth(view: RunView, width: int, colours: Ink) -> Text:
+def _worth(view: RunView, width: int, colours: Ink, reason: str = "") -> Text:
     run, best = view.run, view.best
     if view.state is State.LOST:
         return Text(
@@ -70,8 +77,8 @@ def _worth(view: RunView, width: int, colours: Ink) -> Text:
         said = first_line(run.error) or "no message"
         return Text(fmt.fit(f"failed: {said} · r resume", width), colours.error)
     if best is None:
-        said = "queued: starts when it is its turn" if view.state is State.QUEUED else "no evaluation yet"
-        return Text(fmt.fit(said, width), colours.muted)
+        said = reason or ("queued" if view.state is State.QUEUED else "no evaluation yet")
+        return Text(fmt.fit(fmt.plain(said), width), colours.muted)
     value = getattr(best, run.watch, None)
     bounds = getattr(best, f"{run.watch}_interval", None)
     spread = f" {fmt.plus_minus(bounds.low, bounds.high)}" if bounds else ""

@@ -178,10 +178,12 @@ def status(view: RunView, reason: str = "", *, wide: bool = True) -> Content:
     if state is State.RUNNING and not view.stop_requested and progress.patience > 0:
         return patience(view)
     if state is State.QUEUED and reason:
-        words = fmt.plain(reason[:MOST_TEXT] if wide else reason[:MOST_TEXT].partition(":")[0])
-        return Content.styled(
-            words if words.startswith(("held", "blocked", "waits")) else f"queued: {words}", MUTED
-        )
+        words = fmt.plain(reason[:MOST_TEXT])
+        if not wide:
+            words = words.partition(":")[0].replace("waits for ", "waits: ", 1)
+        elif not words.startswith(("held", "blocked", "waits")):
+            words = f"queued: {words}"
+        return Content.styled(words, MUTED)
     word = "stopping" if view.stop_requested and state.is_active else state.value
     word = {"completed": "done", "early stopped": "early stop"}.get(word, word)
     if state in {State.LOST, State.FAILED} and wide and progress.epoch:

@@ -21,6 +21,8 @@ from lvmtui.widgets.look import Ink, ink
 from lvmtui.widgets.meters import patience_meter, target_bars
 from lvmtui.widgets.panel import Panel
 
+_RESUME = " · r resume"
+
 
 class RunSummary(Panel):
     """The focused run in words and bars, most important first."""
@@ -106,7 +108,11 @@ def _state_lines(view: RunView, width: int, height: int, colours: Ink) -> list[T
         ]
     if state is State.LOST:
         reason = fmt.plain(view.lost_reason) or "its process is gone"
-        lines = fmt.wrap(f"{words}: {reason} · r resume", width, max(1, min(2, height)))
+        lines = fmt.wrap(f"{words}: {reason}", width, max(1, min(2, height - 1)))
+        if len(lines[-1]) + len(_RESUME) <= width:
+            lines[-1] += _RESUME
+        else:
+            lines.append(_RESUME.strip(" ·"))
         return [Text(line, colour) for line in lines]
     if state is State.STOPPED:
         words += f" at epoch {run.progress.epoch} · r resume"
@@ -160,6 +166,8 @@ def _pace(view: RunView, width: int, colours: Ink) -> Text | None:
         f"left ≤ {fmt.duration(left.worst)}",
         f"early stop in {fmt.duration(left.likely)} without a gain" if left.likely < left.worst else "",
     ]
+    if len(" · ".join(filter(None, parts[:3]))) > width:
+        del parts[0]  # how long it will take matters more than how fast it is
     return Text(fmt.joined(parts, width), colours.text)
 
 
@@ -225,6 +233,8 @@ def _beside(versus: Versus, width: int, colours: Ink) -> Text:
     """One line on another baseline than the strongest."""
     if versus.p >= 0.05:
         words, colour = "≈ no different from", colours.warning
+        if len(f"{words} {versus.baseline} ({_gained(versus)})") > width:
+            words = "≈ like"
     elif versus.difference > 0:
         words, colour = "✔ beats", colours.success
     else:
@@ -249,6 +259,7 @@ def _more(run: Run, width: int) -> list[str]:
         f"changed: {fmt.plain(changed)}" if changed else "",
         f"note: {fmt.plain(run.note)}" if run.note else "",
         f"tags: {fmt.plain(run.tags)}" if run.tags else "",
-        f"{fmt.plain(run.data)} · started {fmt.stamp(run.started or run.created)}",
+        f"{fmt.plain(run.data)} · {'started' if run.started else 'made'} "
+        f"{fmt.stamp(run.started or run.created)}",
     ]
     return [fmt.fit(line, width) for line in lines if line]

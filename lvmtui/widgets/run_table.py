@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import BindingType
 
 from lvmtui import commands
-from lvmtui.widgets.row_table import RowTable
+from lvmtui.widgets.row_table import Column, Line, RowTable
 
 
 class RunTable(RowTable):
@@ -24,6 +25,30 @@ class RunTable(RowTable):
 
     class Unfolded(RowTable.OfRow):
         """The group that a heading stands for was unfolded."""
+
+    _on_run = False
+    """The cursor was on a run when the keys were last looked at."""
+
+    def show(
+        self,
+        lines: Sequence[Line],
+        *,
+        columns: Sequence[Column] | None = None,
+        sort: tuple[str, bool] = ("", False),
+    ) -> None:
+        super().show(lines, columns=columns, sort=sort)
+        self._look_at_keys()
+
+    def move_to(self, key: str | None) -> None:
+        super().move_to(key)
+        self._look_at_keys()
+
+    def _look_at_keys(self) -> None:
+        """Have the footer offer what can be done with a run, or no longer."""
+        on_run = self.run_at_cursor is not None
+        if on_run != self._on_run:
+            self._on_run = on_run
+            self.refresh_bindings()
 
     @property
     def run_at_cursor(self) -> int | None:

@@ -65,9 +65,10 @@ def banner(snapshot: Snapshot | None, width: int, colours: Ink) -> list[Text]:
     """What is wrong with the store, in whole lines; nothing when all is well."""
     if snapshot is None or not snapshot.problem or width <= 0:
         return []
-    words = f"⚠ {fmt.plain(snapshot.problem)}"
-    if snapshot.runs:
-        words += " · it is looked at again as soon as it changes"
+    said = [line for line in fmt.plain_lines(snapshot.problem) if line]
+    # Without runs the whole of it stands below.
+    again = ["it is looked at again as soon as it changes"]
+    words = f"⚠ {' · '.join([*said, *again] if snapshot.runs else said[:1])}"
     style = f"bold reverse {colours.error}".strip()
     return [Text(line.ljust(width), style) for line in fmt.wrap(words, width, BANNER_LINES)]
 

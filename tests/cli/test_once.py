@@ -117,6 +117,7 @@ def test_ascii(lvmtui, stored):
         (["once", "--size", "big"], "--size 'big' is no size"),
         (["once", "--size", "0x10"], "is no size"),
         (["once", "--theme", "pink"], "there is no theme 'pink'"),
+        (["once", "--press", "^p"], "--press ^p: there is no such key"),
         (["once", "--svg", "/dev/null/x.svg"], "cannot write /dev/null/x.svg"),
         (["once", "--store", "none.db"], "none.db"),
     ],

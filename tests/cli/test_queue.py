@@ -74,9 +74,10 @@ def test_it_refuses_what_makes_no_sense(lvmtui, queued):
         ("move", "2"): "where to is not clear",
         ("move", "2", "--first", "--last"): "where to is not clear",
         ("move", "1", "--first"): "phase-1 #1 does not wait in the queue: it is taken up already",
-        ("move", "2", "--before", "1"): "phase-1 #1 is no other run of the queue",
+        ("move", "2", "--before", "1"): "phase-1 #1 is none of the others that wait",
         ("hold", "9"): "there is no run '9'",
-        ("after", "2", "2"): "they would wait for each other",
+        ("after", "2", "2"): "#2 cannot wait for itself",
+        ("priority", "2", str(10**30)): f"there is no priority {10**30}",
         ("priority", "2", "high"): "Invalid value for 'N'",
     }.items():
         done = lvmtui("queue", *arguments)

@@ -43,6 +43,37 @@ def test_archived_runs_are_left_out_unless_asked_for(lvmtui, stored):
     assert "phase-1 #1" in lvmtui("export", "leaderboard", "--filter", "id:1", "--archived").out
 
 
+def test_a_list_of_all_says_where_each_run_is_kept(lvmtui, stored):
+    for _ in range(3):
+        stored.finished(0.1)
+    lvmtui("archive", "1")
+    lvmtui("rm", "2")
+    shown = lvmtui("ls", "--all").out
+    assert "phase-1 #1 (archived)" in shown
+    assert "phase-1 #2 (in the trash)" in shown
+    assert "(archived)" not in lvmtui("ls", "--archived").out
+
+
+def test_a_run_in_the_trash_is_neither_resumed_nor_promoted(lvmtui, stored):
+    stored.finished(0.1)
+    lvmtui("rm", "1")
+    for arguments in (("resume", "1"), ("resume", "1", "--queue"), ("promote", "1", "-y")):
+        done = lvmtui(*arguments)
+        assert done.code == 1
+        assert "phase-1 #1 is in the trash" in done.err
+
+
+def test_a_store_that_another_program_holds_is_said_so(lvmtui, stored, monkeypatch):
+    monkeypatch.setattr("lvmtui.store.database.BUSY_TIMEOUT_MS", 10)
+    stored.finished(0.1)
+    with stored.database.write() as connection:
+        connection.exec_driver_sql("SELECT 1")
+        done = lvmtui("note", "1", "text")
+    assert done.code == 1
+    assert "database is locked" in done.err
+    assert "unexpected" not in done.err
+
+
 def test_the_trash_is_listed_restored_and_emptied(lvmtui, stored):
     run = stored.finished(0.1)
     folder = stored.path.parent / run.folder

@@ -58,7 +58,9 @@ def tmux(tmp_path: Path) -> Iterator[Tmux]:
     for phase, final in (("phase-1", 0.14), ("phase-2", 0.17), ("phase-3", 0.18)):
         stores.new_run(database, phase, final).start().train(12).finish(Result.EARLY_STOPPED)
     database.close()
-    argv = [sys.executable, "-P", "-m", "lvmtui", "--store", str(store), "--readonly"]
+    # What a shell has exported about another terminal is not believed.
+    argv = ["env", "COLUMNS=80", "LINES=24", sys.executable, "-P", "-m", "lvmtui"]
+    argv += ["--store", str(store), "--readonly"]
     made = Tmux(argv, (110, 32))
     yield made
     made.close()

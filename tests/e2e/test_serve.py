@@ -125,6 +125,30 @@ async def test_changes_are_allowed_where_that_was_asked_for(store: Path) -> None
             assert message.type in {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED}
 
 
+async def test_an_export_is_downloaded(store: Path, tmp_path: Path) -> None:
+    with served(store) as address:
+        async with (
+            aiohttp.ClientSession() as client,
+            client.ws_connect(ws(address), headers={"Origin": address}) as socket,
+        ):
+            shown = Page(socket)
+            await shown.until(lambda text: "phase-3 #1" in text, "the run")
+            await shown.press("2")
+            await shown.until(lambda text: "w export" in text, "the leaderboard")
+            await shown.press("w")
+            await shown.until(lambda text: "enter downloads" in text, "the form")
+            await shown.press("\r")
+            async with asyncio.timeout(40):
+                while True:
+                    message = await socket.receive()
+                    if message.type is aiohttp.WSMsgType.TEXT and "deliver_file_start" in message.data:
+                        break
+            answer = await client.get(f"{address}/download/{json.loads(message.data)[1]}")
+            assert "leaderboard.md" in answer.headers["Content-Disposition"]
+            assert (await answer.text()).startswith("# Leaderboard")
+    assert not list(tmp_path.rglob("*.md")), "nothing is written beside the server"
+
+
 async def test_no_page_outlives_a_killed_server(store: Path) -> None:
     command = [sys.executable, "-P", "-m", "lvmtui", "--store", str(store), "serve", "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect
 
+from lvmtui.store import queue
 from lvmtui.store.database import Database
 from lvmtui.store.lifecycle import Result
+from lvmtui.store.queue import Worker
 from lvmtui.store.reader import Reader
+from lvmtui.store.slots import Why
 
 STORES = sorted((Path(__file__).parent / "stores").glob("v*.sql"))
 
@@ -41,3 +44,21 @@ def test_an_old_store_opens_with_everything_in_it(dump: Path, tmp_path: Path) ->
     assert [p.id for p in reader.protocols()] == ["p1"]
     database.close()
     fresh.close()
+
+
+def test_the_queue_and_the_shelves_of_version_4_are_read(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "runs.db")
+    old.executescript((STORES[0].parent / "v4.sql").read_text())
+    old.close()
+    database = Database.open(tmp_path / "runs.db")
+    reader = Reader(database)
+    (turn,) = queue.turns(database, Worker(1, 2.0, "here", ("cpu", "cuda:0")))
+    waits = turn.run
+    assert (waits.id, turn.why, waits.priority, waits.place, waits.after) == (2, Why.HELD, 3, 1.5, 1)
+    assert (waits.device_wanted, waits.host_wanted) == ("cuda", "here")
+    assert [(run.pinned, run.archived, run.tags) for run in (reader.run(1), reader.run(3))] == [
+        (False, False, ""),
+        (True, True, "warm,sweep"),
+    ]
+    assert reader.run(4).trashed == 200.0
+    database.close()

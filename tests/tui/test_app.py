@@ -22,6 +22,7 @@ from lvmtui.store.control import Controller
 from lvmtui.store.database import Database
 from lvmtui.store.lifecycle import Result
 from lvmtui.store.reader import Reader
+from lvmtui.widgets.key_line import KeyLine
 from lvmtui.widgets.run_list import RunList, RunTable
 from tests.tui.driving import opened, text, until
 from tests.tui.stores import Trainee, fill, new_run
@@ -124,6 +125,20 @@ async def test_modes_and_back(store: Path, runs: dict[str, Trainee]) -> None:
         await until(pilot, lambda: isinstance(app.screen, LeaderboardScreen))
         await pilot.press("1")
         await until(pilot, lambda: isinstance(app.screen, DashboardScreen) and len(app.screen_stack) == 1)
+
+
+async def test_the_footer_knows_the_rows_and_stays_under_a_dialog(
+    store: Path, runs: dict[str, Trainee]
+) -> None:
+    async with opened(store) as (app, pilot):
+        # The rows come after the snapshot: what can be done with a run is offered only then.
+        await until(pilot, lambda: "space overlay" in text(app).splitlines()[-1], "the key of the rows")
+        footer = app.screen.query_one(KeyLine)
+        before = footer.render()
+        await pilot.press("comma")
+        await until(pilot, lambda: len(app.screen_stack) == 2, "the settings")
+        footer.update()
+        assert footer.render().plain == before.plain
 
 
 async def test_marks_are_looked_at_and_cleared(store: Path, runs: dict[str, Trainee]) -> None:

@@ -214,6 +214,18 @@ async def test_what_is_new_has_a_dot_until_the_visit_ends() -> None:
         assert "• 3 new" in text(app)
 
 
+async def test_what_the_store_tells_is_not_told_again_by_an_alert() -> None:
+    app = AlertingBench(EventsScreen(), shown(), 17)
+    best = Alert(Kind.NEW_BEST, 17, Severity.INFO, "new best Hit@5 17.9 at epoch 16", NOW - 89, "a #17")
+    app.alerts = (*ALERTS, best)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.pause()
+        lines = app.first.query_one(EventList).lines
+        told = [line.cells["message"].plain for line in lines if "17.9" in line.cells["message"].plain]
+        assert told == ["new best: Hit@5 17.90 at epoch 16"]
+        assert "2 alerts in this session" in text(app)
+
+
 async def test_the_app_tells_alerts_and_counts_what_is_unread(tmp_path: Path) -> None:
     database = Database.open(tmp_path / "runs.db")
     run = new_run(database, "phase-3").start().train(2)

@@ -278,6 +278,9 @@ async def test_diff_shows_only_what_differs() -> None:
         assert isinstance(bench.app.screen, DiffScreen)
         differing = bench.app.screen.query_one(RowTable)
         await until(lambda: any(line.key == "train.lr" for line in differing.lines))
+        first = next(line.key for line in differing.lines if line.is_row)
+        assert differing.cursor == first, "it opens at its top"
+        assert differing.scroll_offset.y == 0
         await bench.pilot.pause()
         text = shown(differing)
         assert "0.0005" in text

@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
+from lvmtui.config import Config
 from lvmtui.screens.base import LvmScreen
 from lvmtui.screens.compare import CompareScreen
 from lvmtui.screens.dashboard import DashboardScreen
@@ -14,6 +16,7 @@ from lvmtui.screens.devices import DevicesScreen
 from lvmtui.screens.events import EventsScreen
 from lvmtui.screens.leaderboard import LeaderboardScreen
 from lvmtui.screens.run import RunScreen
+from lvmtui.screens.settings import SettingsScreen
 from lvmtui.snapshot import Snapshot
 from tests.tui import snapshots
 from tests.tui.bench import BenchApp
@@ -89,3 +92,31 @@ def test_picture(snap_compare: Compare, name: str, content: str, size: tuple[int
     app = BenchApp(SCREENS[name](), snapshot, RUN if snapshot.runs else None)
     app.marked = (RUN, 12) if name == "compare" and len(snapshot.runs) > 1 else ()
     assert snap_compare(app, terminal_size=size, run_before=settle)
+
+
+class SettingsBench(BenchApp):
+    """Has settings, as the App has."""
+
+    config = Config(theme="paper", keys={"launch": "f2"})
+    own_themes = ("lvm-dark", "paper")
+
+    def choose_theme(self, name: str) -> None:
+        raise NotImplementedError
+
+    def choose_ascii(self, ascii_only: bool) -> None:
+        raise NotImplementedError
+
+
+async def show_settings(pilot: Pilot[None]) -> None:
+    await pilot.app.push_screen(SettingsScreen())
+    await settle(pilot)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_picture_of_the_settings(
+    snap_compare: Compare, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    for name, file in (("config_file", "config.toml"), ("state_file", "dashboard.json")):
+        monkeypatch.setattr(f"lvmtui.screens.settings.{name}", lambda file=file: Path("/home/me") / file)
+    app = SettingsBench(LeaderboardScreen(), many(), RUN)
+    assert snap_compare(app, terminal_size=size, run_before=show_settings)

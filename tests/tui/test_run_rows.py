@@ -65,6 +65,7 @@ def test_the_colour_of_the_gain_is_that_of_the_paired_comparison(low: float, hig
     ("state", "reason", "words"),
     [
         (State.QUEUED, "", "queued"),
+        (State.QUEUED, "starts next", "queued: starts next"),
         (State.QUEUED, "after phase-1 #4", "queued: after phase-1 #4"),
         (State.QUEUED, "held", "held"),
         (State.QUEUED, "waits for cpu: phase-1 #4 uses it", "waits for cpu: phase-1 #4 uses it"),
@@ -84,7 +85,7 @@ def test_the_state_is_said_in_words(state: State, reason: str, words: str) -> No
     shown = replace(shown, run=replace(shown.run, progress=replace(shown.run.progress, epoch=16)))
     assert run_rows.status(shown, reason).plain == words
     short = words.replace(" at ep 16", "").replace(" resume", "")
-    short = short if short.startswith("queued") else short.split(":")[0]
+    short = short.removeprefix("queued: ").split(":")[0].replace("waits for", "waits:")
     assert run_rows.status(shown, reason, wide=False).plain == short
 
 

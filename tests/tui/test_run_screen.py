@@ -45,6 +45,15 @@ async def test_header_says_what_went_wrong(result: Result | None, lost: str, wor
         assert words in shown(bench.screen.query_one(RunHeader))
 
 
+async def test_header_says_why_a_queued_run_waits() -> None:
+    whole = snapshots.snapshot()
+    queued = replace(whole.runs[0].run, pid=None, held=True)
+    held = replace(whole.runs[0], run=queued)
+    async with Bench.run_screen(replace(whole, runs=(held, *whole.runs[1:])), run_id=18) as bench:
+        text = shown(bench.screen.query_one(RunHeader))
+        assert text.splitlines()[1].strip() == "held"
+
+
 async def test_every_tab_opens_by_key_and_shows_the_run() -> None:
     async with Bench.run_screen() as bench:
         switcher = bench.screen.query_one(ContentSwitcher)

@@ -4,12 +4,13 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from textual.widgets import Input
 
 from lvmtui.leaderboard.protocols import protocol_words
 from lvmtui.screens.run import TABS
 from lvmtui.snapshot import Snapshot
-from lvmtui.widgets.audit_view import FindingsList, LagCurve
+from lvmtui.widgets.audit_view import AuditView, FindingsList, LagCurve
 from lvmtui.widgets.checkpoints_table import CheckpointsTable
 from lvmtui.widgets.evaluation_view import EvaluationView, ScorePanel
 from lvmtui.widgets.latency_table import LatencyTable
@@ -152,6 +153,34 @@ async def test_any_k_can_be_read() -> None:
         await bench.pilot.press("right", "right")
         assert view.k == 7
         assert "Hit@7 20.3" in view._said()
+
+
+@pytest.mark.parametrize(("tab", "widget"), [("evaluation", EvaluationView), ("audit", AuditView)])
+async def test_what_does_not_fit_is_scrolled_to_by_key(
+    tab: str, widget: type[EvaluationView | AuditView]
+) -> None:
+    async with Bench.run_screen(size=(80, 24)) as bench:
+        await opened(bench, tab)
+        view = bench.screen.query_one(widget)
+        await bench.pilot.press("j", "j")
+        assert view.scroll_offset.y == 2
+        await bench.pilot.press("k")
+        assert view.scroll_offset.y == 1
+        await bench.pilot.press("G")
+        assert view.scroll_offset.y == view.max_scroll_y > 2
+
+
+async def test_the_end_of_long_lines_of_the_log_is_reached_by_key() -> None:
+    base = snapshots.snapshot()
+    long = replace(base.details[17], log=("x" * 150 + "the end",))
+    async with Bench.run_screen(with_detail(base, long)) as bench:
+        await opened(bench, "log")
+        lines = bench.screen.query_one(LogLines)
+        assert "the end" not in shown(lines)
+        await bench.pilot.press("l", "l", "l")
+        assert "the end" in shown(lines)
+        await bench.pilot.press("h", "h", "h")
+        assert lines.scroll_offset.x == 0
 
 
 def test_protocol_in_words() -> None:

@@ -50,6 +50,15 @@ async def test_each_setting_goes_round_and_comes_back(store: Path) -> None:
             assert item.setting.chosen() == (start - 1) % len(item.setting.choices)
 
 
+async def test_what_the_config_file_says_at_each_start_is_said(store: Path) -> None:
+    async with opened(store, config=Config(theme="paper")) as (app, pilot):
+        await open_settings(pilot, app)
+        assert "(each start: paper, by the config file)" in text(app)
+    async with opened(store) as (app, pilot):
+        await open_settings(pilot, app)
+        assert "each start" not in text(app)
+
+
 async def test_keys_mouse_and_persistence(store: Path) -> None:
     async with opened(store) as (app, pilot):
         await open_settings(pilot, app)

@@ -7,6 +7,8 @@ import pytest
 from lvmtui.config import Config
 from lvmtui.themes import DEFAULT_THEME, load_themes
 from lvmtui.theming import user_themes
+from lvmtui.widgets.run_list import RunTable
+from tests.tui import stores
 from tests.tui.driving import opened, text, until
 
 SHIPPED = load_themes()[0]
@@ -89,6 +91,27 @@ async def test_no_colour(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPa
             if segment.style and segment.text.strip() and segment.style.color and segment.style.bgcolor
         ]
         assert all(one.triplet != other.triplet for one, other in both if one.triplet), "it can be read"
+
+
+@pytest.mark.parametrize("name", ["lvm-dark", "ansi"])
+async def test_without_colour_the_cursor_is_reversed(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    store = stores.filled(tmp_path / "runs.db")
+    async with opened(store, config=Config(theme=name)) as (app, pilot):
+        await until(pilot, lambda: app.screen.query_one(RunTable).cursor is not None, "the rows")
+        await pilot.press("j")
+        await pilot.pause()
+        region = app.screen.query_one(RunTable).cursor_region
+        assert region is not None
+        reversed_rows = {
+            y
+            for y, strip in enumerate(app.screen._compositor.render_strips())
+            for segment in strip
+            if segment.style and segment.style.reverse and segment.text.strip()
+        }
+        assert reversed_rows == {region.y}
 
 
 async def test_a_change_is_drawn(tmp_path: Path) -> None:
