@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lvmtui import charts
-from lvmtui.figure import OKABE_ITO, Axes, Curve, Level, Plot
+from lvmtui.charts import drawing as charts
+from lvmtui.charts.figure import OKABE_ITO, Axes, Curve, Level, Plot
 
 sys.path.insert(0, str(Path(__file__).parent))
 from common.terminal import Terminal
@@ -133,7 +133,7 @@ def show_chart() -> None:
     """A chart in a terminal that changes at the press of a key."""
     from textual.app import ComposeResult
 
-    from lvmtui.repaint import ThinRepaint
+    from lvmtui.parts.repaint import ThinRepaint
     from lvmtui.widgets.panel import Panel
 
     whole = curve(1000)

@@ -15,7 +15,6 @@ from textual.binding import BindingType
 from textual.filter import LineFilter
 
 from lvmtui import commands, keymap, modes
-from lvmtui.alerting import Alerting
 from lvmtui.ascii_filter import AsciiFilter
 from lvmtui.config import Config, load_config
 from lvmtui.errors import LvmtuiError
@@ -28,14 +27,15 @@ from lvmtui.messages import (
     SnapshotRead,
     StretchEnlarged,
 )
-from lvmtui.navigation import Navigation
-from lvmtui.organising import Organising
-from lvmtui.queue_requests import QueueRequests
-from lvmtui.remembering import Remembering
-from lvmtui.repaint import ThinRepaint
+from lvmtui.parts.alerting import Alerting
+from lvmtui.parts.navigation import Navigation
+from lvmtui.parts.organising import Organising
+from lvmtui.parts.queueing import QueueRequests
+from lvmtui.parts.remembering import Remembering
+from lvmtui.parts.repaint import ThinRepaint
+from lvmtui.parts.theming import Theming
 from lvmtui.screens.base import LvmScreen
 from lvmtui.snapshot import Snapshot
-from lvmtui.theming import Theming
 
 if TYPE_CHECKING:
     from textual.command import Provider

@@ -12,7 +12,7 @@ from lvmtui.store.records import Severity
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from lvmtui.figure import Curve, Look
+    from lvmtui.charts.figure import Curve, Look
     from lvmtui.findings import Finding
 
 LAG_CURVE = "lag-curve"
@@ -58,7 +58,7 @@ def lag_curves(finding: Finding) -> list[Curve]:
     """The lag curve and both bounds of chance; empty where the evidence has none."""
     import numpy as np
 
-    from lvmtui.figure import Curve
+    from lvmtui.charts.figure import Curve
 
     try:
         x = np.array(finding.evidence["lags"], dtype=np.float64)
@@ -88,8 +88,8 @@ def lag_heading(finding: Finding) -> str:
 
 def lag_chart(finding: Finding, *, width: int, height: int, look: Look) -> tuple[Text, ...]:
     """The lag curve over its null, on a logarithmic axis: `height` lines of `width` cells."""
-    from lvmtui.charts import curve_chart
-    from lvmtui.figure import Axes
+    from lvmtui.charts.drawing import curve_chart
+    from lvmtui.charts.figure import Axes
 
     axes = Axes(x="lag", log_x=True, from_zero=True)
     return curve_chart(lag_curves(finding), width=width, height=height, axes=axes, look=look)

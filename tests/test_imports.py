@@ -40,7 +40,7 @@ def loaded_by(code: str) -> set[str]:
         ("import lvmtui.feed", {"torch", "textual", "plotext"}),
         ("import lvmtui.launcher", {"torch", "textual", "plotext"}),
         ("import lvmtui.stats, lvmtui.series", {"torch", "textual", "plotext", "sqlmodel", "sklearn"}),
-        ("import lvmtui.charts", {"torch", "textual", "plotext", "sqlmodel", "sklearn"}),
+        ("import lvmtui.charts.drawing", {"torch", "textual", "plotext", "sqlmodel", "sklearn"}),
         ("import lvmtui.app", HEAVY - {"textual"}),
         ("import engine.__main__", HEAVY),
     ],

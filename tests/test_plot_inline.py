@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lvmtui.plot_inline import plot_inline
+from lvmtui.charts.inline import plot_inline
 from tests.tui.drawn import EPOCHS, RISING
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lvmtui.raster import Array, Ints, Spans, column_spans
+from lvmtui.charts.raster import Array, Ints, Spans, column_spans
 
 ACROSS, DOWN = 40, 30
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lvmtui import stats
+from lvmtui.charts.figure import Look
 from lvmtui.compare import scaling_words as words
 from lvmtui.compare.contest import HIT5, Contender, SeedScore
 from lvmtui.compare.judged_scaling import PUBLISHED_POOL, Known, scaling_of
@@ -23,7 +24,6 @@ from lvmtui.compare.scaling import HITS, SMALLEST, How, Scaling, unpaired
 from lvmtui.compare.scaling_chart import axes_of, curves_of
 from lvmtui.compare.words import Tone
 from lvmtui.errors import DataError, UsageError
-from lvmtui.figure import Look
 from lvmtui.findings import Finding
 from lvmtui.leaderboard.equating import Judged
 from lvmtui.store.records import Evaluation, Interval, Protocol

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from lvmtui.charts.cache import Recent, own, token
 from lvmtui.series import Array, ema, envelope, finite_range, min_max, robust_range, within
-from lvmtui.series_cache import Recent, own, token
 
 values = st.lists(st.floats(-1e6, 1e6) | st.just(math.nan), min_size=1, max_size=400)
 

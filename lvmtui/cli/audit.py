@@ -243,8 +243,8 @@ def _print_findings(findings: Sequence[Finding]) -> None:
 
 def _print_lag_curve(session: Session, curve: Finding) -> None:
     from lvmtui.audit_view import lag_chart, lag_heading
+    from lvmtui.charts.figure import Look
     from lvmtui.cli.tables import make_console
-    from lvmtui.figure import Look
 
     width = min(terminal_width() or CHART_WIDTH, CHART_WIDTH)
     line()

@@ -213,8 +213,8 @@ def plot(
         metric or [key for key in ("val/hit1", "val/hit5", "val/hit10") if key in every] or ["train/loss"]
     )
     chosen = {key: _metric_series(key, every) for key in wanted}
+    from lvmtui.charts.inline import plot_inline
     from lvmtui.cli.tables import make_console
-    from lvmtui.plot_inline import plot_inline
 
     colour = make_console().color_system is not None and terminal_width() is not None
     text = plot_inline(

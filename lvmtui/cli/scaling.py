@@ -219,10 +219,10 @@ def _sentence(text: str) -> None:
 
 
 def _print_chart(session: Session, found: Scaling, measure: Measure) -> None:
-    from lvmtui.charts import curve_chart
+    from lvmtui.charts.drawing import curve_chart
+    from lvmtui.charts.figure import Look
     from lvmtui.cli.tables import make_console
     from lvmtui.compare.scaling_chart import axes_of, curves_of
-    from lvmtui.figure import Look
 
     width = min(terminal_width() or CHART_WIDTH, CHART_WIDTH)
     look = Look(axis="", level="", ascii_only=session.ascii_only)

@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from lvmtui.charts.figure import Axes, Look
 from lvmtui.compare.contest import Measure
 from lvmtui.compare.scaling import HITS, Point, Scaling, Series
-from lvmtui.figure import Axes, Look
 from lvmtui.format import plain
 from lvmtui.store.records import Interval
 
 if TYPE_CHECKING:
-    from lvmtui.figure import Curve
+    from lvmtui.charts.figure import Curve
 
 MARGIN = 1.3
 """Factor by which the axis goes on beyond the contexts, so that bars stand free."""
@@ -92,7 +92,7 @@ def _curve(
     """One curve; none where there is nothing to draw."""
     import numpy as np
 
-    from lvmtui.figure import Curve
+    from lvmtui.charts.figure import Curve
 
     at: list[float] = []
     value: list[float] = []

@@ -10,7 +10,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from lvmtui.audit_view import LAG_CURVE, lag_curves
-from lvmtui.figure import Axes, same_text
+from lvmtui.charts.figure import Axes, same_text
 from lvmtui.findings import Finding, counted_by_severity
 from lvmtui.format import ascii_text, counted, plain, wrap
 from lvmtui.snapshot import RunDetail, RunView, Snapshot

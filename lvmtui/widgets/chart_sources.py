@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from lvmtui.figure import Curve, Level, Look
+from lvmtui.charts.figure import Curve, Level, Look
 from lvmtui.format import plain
 from lvmtui.leaderboard.verdicts import one_of_each
 from lvmtui.snapshot import RunDetail, RunView, Snapshot
@@ -29,7 +29,7 @@ class Drawing:
     """The first is on top."""
     levels: tuple[Level, ...] = ()
     window: tuple[float, float] | None = None
-    """See `lvmtui.figure.Axes.window`."""
+    """See `lvmtui.charts.figure.Axes.window`."""
 
     def same(self, other: Drawing) -> bool:
         """Whether the very same curves, levels and window are drawn."""

@@ -14,11 +14,11 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from lvmtui import commands
+from lvmtui.charts.figure import Curve, Look
 from lvmtui.compare import scaling_words
 from lvmtui.compare.contest import Measure
 from lvmtui.compare.scaling import HITS, Point, Scaling
 from lvmtui.compare.scaling_chart import axes_of, curves_of
-from lvmtui.figure import Curve, Look
 from lvmtui.format import percent, plain, thousands
 from lvmtui.widgets.cells import FAINT, MUTED, with_interval
 from lvmtui.widgets.chart_kinds import Chart

@@ -9,8 +9,8 @@ from rich.text import Text
 from textual import events
 from textual.message import Message
 
+from lvmtui.charts.figure import Axes, Curve, Level, Look, Plot, message_lines
 from lvmtui.config import ViewOptions
-from lvmtui.figure import Axes, Curve, Level, Look, Plot, message_lines
 from lvmtui.format import thousands
 from lvmtui.widgets.chart_kinds import Chart
 from lvmtui.widgets.chart_sources import Drawing
@@ -134,7 +134,7 @@ class CurvePane(Panel):
         if not self._drawing.curves:
             self.plot = None
             return message_lines(self.empty, width, height, self.look)
-        from lvmtui.charts import plot_chart
+        from lvmtui.charts.drawing import plot_chart
 
         self.plot = plot_chart(
             self._drawing.curves,

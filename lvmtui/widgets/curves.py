@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from lvmtui.figure import Curve
+from lvmtui.charts.figure import Curve
 from lvmtui.snapshot import RunDetail, RunView, Series, Snapshot
 from lvmtui.store.records import Evaluation, Event
 

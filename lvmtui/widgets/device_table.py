@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.content import Content
 
 from lvmtui import format as fmt
-from lvmtui.figure import sparkline
+from lvmtui.charts.figure import sparkline
 from lvmtui.store.records import DeviceSample
 from lvmtui.widgets.cells import MUTED
 from lvmtui.widgets.device_rows import DeviceRow, HostRow, ProcessRow

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from lvmtui import format as fmt
-from lvmtui.figure import sparkline
+from lvmtui.charts.figure import sparkline
 from lvmtui.snapshot import DeviceView
 from lvmtui.widgets.look import Ink, ink
 from lvmtui.widgets.meters import bar_text

@@ -11,7 +11,7 @@ from textual.containers import VerticalScroll
 from textual.reactive import reactive
 
 from lvmtui import commands
-from lvmtui.figure import Axes, Curve
+from lvmtui.charts.figure import Axes, Curve
 from lvmtui.format import fit, interval, metric_name, number, percent, plain, signed, small, wrap
 from lvmtui.leaderboard.protocols import protocol_words
 from lvmtui.leaderboard.verdicts import GLYPHS as VERDICT_GLYPHS

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from textual.color import Color, ColorParseError
 from textual.widget import Widget
 
-from lvmtui.figure import OKABE_ITO, Look
+from lvmtui.charts.figure import OKABE_ITO, Look
 from lvmtui.snapshot import State
 
 SERIES = 8

@@ -11,8 +11,8 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
+from lvmtui.charts.figure import same_text, segments_of
 from lvmtui.config import ViewOptions
-from lvmtui.figure import same_text, segments_of
 from lvmtui.format import ascii_text, fit
 from lvmtui.snapshot import RunDetail, RunView, Snapshot
 from lvmtui.widgets.look import ascii_only

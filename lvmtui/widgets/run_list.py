@@ -17,8 +17,8 @@ from textual.reactive import reactive
 
 from lvmtui import commands, filters
 from lvmtui import format as fmt
+from lvmtui.charts.figure import Look
 from lvmtui.config import ViewOptions
-from lvmtui.figure import Look
 from lvmtui.messages import OptionsChanged, RunFocused, RunMarked, RunOpened
 from lvmtui.run_fields import DEFAULT_SORT, FIELDS, RunField, field_of, sorted_by
 from lvmtui.snapshot import RunView, Snapshot, State

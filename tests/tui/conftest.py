@@ -6,7 +6,7 @@ import pytest
 @pytest.fixture(autouse=True)
 def _no_queue_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the dashboard from starting engines for the queued runs of a test's store."""
-    monkeypatch.setattr("lvmtui.queue_requests.QUEUE_SECONDS", 1e6)
+    monkeypatch.setattr("lvmtui.parts.queueing.QUEUE_SECONDS", 1e6)
 
 
 @pytest.fixture(autouse=True)

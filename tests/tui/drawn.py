@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from rich.text import Text
 
-from lvmtui.figure import Plot
+from lvmtui.charts.figure import Plot
 
 EPOCHS = np.arange(1.0, 24.0)
 RISING = 0.18 * (1 - np.exp(-EPOCHS / 5)) + 0.02

@@ -364,7 +364,7 @@ async def test_a_corrupt_store_is_explained_and_can_heal(store: Path) -> None:
 async def test_a_run_that_does_not_stop_may_be_killed(
     store: Path, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lvmtui.requests.ESCALATION_SECONDS", 0.2)
+    monkeypatch.setattr("lvmtui.parts.requests.ESCALATION_SECONDS", 0.2)
     trainee = new_run(database, "phase-3").start().train(1)
     Controller(database).request_stop(trainee.run_id)
     async with opened(store) as (app, pilot):

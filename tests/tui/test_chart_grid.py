@@ -12,7 +12,7 @@ import pytest
 from textual import events
 from textual.widget import Widget
 
-from lvmtui import charts
+from lvmtui.charts import drawing as charts
 from lvmtui.config import ViewOptions, load_state
 from lvmtui.screens.compare import CompareScreen
 from lvmtui.screens.run import RunScreen

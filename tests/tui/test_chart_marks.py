@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lvmtui.charts import curve_chart, plot_chart
-from lvmtui.figure import RAW_CURVES, Axes, Curve, Level, Look
+from lvmtui.charts.drawing import curve_chart, plot_chart
+from lvmtui.charts.figure import RAW_CURVES, Axes, Curve, Level, Look
 from tests.tui.drawn import EPOCHS, RISING, area, braille, plain, span_at
 
 

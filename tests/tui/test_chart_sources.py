@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lvmtui.figure import Look
+from lvmtui.charts.figure import Look
 from lvmtui.snapshot import RunDetail
 from lvmtui.widgets import x_range
 from lvmtui.widgets.chart_kinds import HITS

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lvmtui.charts import curve_chart, plot_chart
-from lvmtui.figure import Axes, Curve, Level, Look, sparkline
+from lvmtui.charts.drawing import curve_chart, plot_chart
+from lvmtui.charts.figure import Axes, Curve, Level, Look, sparkline
 from tests.tui.drawn import EPOCHS, RISING, area, braille, plain
 
 floats = st.floats(allow_nan=True, allow_infinity=True, width=64)

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from lvmtui import charts
-from lvmtui.charts import curve_chart, plot_chart, value_at, values_at
-from lvmtui.figure import Axes, Curve, Level, segments_of
+from lvmtui.charts import drawing as charts
+from lvmtui.charts.drawing import curve_chart, plot_chart, value_at, values_at
+from lvmtui.charts.figure import Axes, Curve, Level, segments_of
 from tests.tui.drawn import EPOCHS, RISING, area, braille, plain
 
 

@@ -66,7 +66,7 @@ async def test_readonly_leaves_the_queue_alone(
     store: tuple[Path, Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, database = store
-    monkeypatch.setattr("lvmtui.queue_requests.QUEUE_SECONDS", 0.01)
+    monkeypatch.setattr("lvmtui.parts.queueing.QUEUE_SECONDS", 0.01)
     filled: list[str] = []
 
     def fill(store: str) -> list[Run]:
@@ -95,7 +95,7 @@ async def test_an_open_dashboard_goes_on_with_the_queue(
     from lvmtui import launcher
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("lvmtui.queue_requests.QUEUE_SECONDS", 0.1)
+    monkeypatch.setattr("lvmtui.parts.queueing.QUEUE_SECONDS", 0.1)
     write_vectors(tmp_path)
     database = Database.open("runs.db")
     new_run(database, "killed").start(pid=os.getpid(), process_started=1.0)

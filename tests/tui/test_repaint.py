@@ -13,7 +13,7 @@ from textual._compositor import LayoutUpdate
 from textual.geometry import Region
 from textual.strip import Strip
 
-from lvmtui.repaint import Frame, Piece, pieces_of
+from lvmtui.parts.repaint import Frame, Piece, pieces_of
 
 WIDTH, HEIGHT = 14, 4
 CODE = re.compile(r"\x1b\[([\d;]*)([HCm])|\x1b\]8;[^;]*;([^\x1b]*)\x1b\\")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from lvmtui.config import Config
+from lvmtui.parts.theming import user_themes
 from lvmtui.themes import DEFAULT_THEME, load_themes
-from lvmtui.theming import user_themes
 from lvmtui.widgets.run_list import RunTable
 from tests.tui import stores
 from tests.tui.driving import opened, text, until

@@ -8,7 +8,7 @@ from functools import partial
 
 from textual import work
 
-from lvmtui.requests import RequestHandling
+from lvmtui.parts.requests import RequestHandling
 from lvmtui.store.records import Run
 from lvmtui.store.slots import Turn, Why, waits
 from lvmtui.waiting import queue_turns, stalled, words

@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from rich.cells import cell_len as cells
 
 from lvmtui import format as fmt
-from lvmtui.figure import MARKERS, OKABE_ITO
+from lvmtui.charts.figure import MARKERS, OKABE_ITO
+from lvmtui.charts.ticks import nice_ticks, tick_labels
 from lvmtui.series import min_max
-from lvmtui.ticks import nice_ticks, tick_labels
 
 Array = NDArray[np.float64]
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lvmtui import format as fmt
-from lvmtui.curve_data import LARGEST
-from lvmtui.figure import Axes, Level, Look
-from lvmtui.ticks import log_label, log_ticks, nice_ticks, tick_labels, x_label, x_ticks
+from lvmtui.charts.curve_data import LARGEST
+from lvmtui.charts.figure import Axes, Level, Look
+from lvmtui.charts.ticks import log_label, log_ticks, nice_ticks, tick_labels, x_label, x_ticks
 
 Array = NDArray[np.float64]
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from rich.cells import cell_len as cells
 
 from lvmtui import format as fmt
-from lvmtui.canvas import Canvas
-from lvmtui.chart_frame import Scale, on_scale
-from lvmtui.figure import Axes, Level, Look, padded
+from lvmtui.charts.canvas import Canvas
+from lvmtui.charts.figure import Axes, Level, Look, padded
+from lvmtui.charts.frame import Scale, on_scale
 
 _BETWEEN = ", "
 

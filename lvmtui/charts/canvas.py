@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from rich.cells import cell_len
 from rich.text import Span
 
-from lvmtui.figure import style_of
-from lvmtui.raster import Array, Ints, Spans, column_spans
+from lvmtui.charts.figure import style_of
+from lvmtui.charts.raster import Array, Ints, Spans, column_spans
 
 _BLANK = ord(" ")
 _BRAILLE = 0x2800

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lvmtui.figure import Axes, Curve
+from lvmtui.charts.cache import Recent, own, token
+from lvmtui.charts.figure import Axes, Curve
 from lvmtui.series import ascending, ema, envelope, finite_range, min_max, within
-from lvmtui.series_cache import Recent, own, token
 
 Array = NDArray[np.float64]
 

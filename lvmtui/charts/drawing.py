@@ -14,17 +14,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from rich.text import Span, Text
 
-from lvmtui import chart_frame as frame
-from lvmtui import chart_labels as words
-from lvmtui import curve_data as data
 from lvmtui import format as fmt
-from lvmtui.canvas import Canvas
-from lvmtui.chart_area import Item, paint, window_columns, with_cursor
-from lvmtui.chart_frame import Scale
-from lvmtui.chart_labels import Ended
-from lvmtui.figure import RAW_CURVES, Axes, Curve, Level, Look, Plot, message_lines, padded, style_of
+from lvmtui.charts import curve_data as data
+from lvmtui.charts import frame
+from lvmtui.charts import labels as words
+from lvmtui.charts.area import Item, paint, window_columns, with_cursor
+from lvmtui.charts.cache import Recent, token
+from lvmtui.charts.canvas import Canvas
+from lvmtui.charts.figure import RAW_CURVES, Axes, Curve, Level, Look, Plot, message_lines, padded, style_of
+from lvmtui.charts.frame import Scale
+from lvmtui.charts.labels import Ended
 from lvmtui.series import robust_range
-from lvmtui.series_cache import Recent, token
 
 
 @dataclass(frozen=True, slots=True)

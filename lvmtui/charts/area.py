@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmtui import chart_labels as words
-from lvmtui import curve_data as data
-from lvmtui.canvas import Canvas, Stroke, Weave
-from lvmtui.chart_frame import Scale, on_scale
-from lvmtui.chart_labels import CURVE_WEIGHT, Ended
-from lvmtui.curve_data import Drawn
-from lvmtui.figure import RAW_CURVES, Axes, Curve, Level, Look
-from lvmtui.raster import Spans
+from lvmtui.charts import curve_data as data
+from lvmtui.charts import labels as words
+from lvmtui.charts.canvas import Canvas, Stroke, Weave
+from lvmtui.charts.curve_data import Drawn
+from lvmtui.charts.figure import RAW_CURVES, Axes, Curve, Level, Look
+from lvmtui.charts.frame import Scale, on_scale
+from lvmtui.charts.labels import CURVE_WEIGHT, Ended
+from lvmtui.charts.raster import Spans
 
 BAND_WEIGHT, BEHIND_WEIGHT, SIGN_WEIGHT = 1, 2, 100
 """How much of a chart is hidden by a text on these."""

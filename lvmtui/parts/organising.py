@@ -11,7 +11,7 @@ from textual import work
 
 from lvmtui.format import counted, duration, size
 from lvmtui.leaderboard.ranking import training_seconds
-from lvmtui.requests import RequestHandling
+from lvmtui.parts.requests import RequestHandling
 from lvmtui.snapshot import RunView
 from lvmtui.store.records import Run, Shelf
 
