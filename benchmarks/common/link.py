@@ -50,7 +50,7 @@ class DelayProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(2 * self._delay)  # what connecting costs
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        with suppress(ConnectionError):
+        with suppress(ConnectionError, asyncio.CancelledError):  # cancelled when the link is cut
             await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
