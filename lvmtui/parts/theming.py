@@ -13,7 +13,7 @@ from textual.widget import Widget
 from lvmtui.paths import config_file
 from lvmtui.themes import DEFAULT_THEME, Theme, load_themes, to_textual_theme
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 2.0
 """Between two looks at the folder of the user's themes."""
 
 
