@@ -34,7 +34,6 @@ from lvmtui.parts.queueing import QueueRequests
 from lvmtui.parts.remembering import Remembering
 from lvmtui.parts.repaint import ThinRepaint
 from lvmtui.parts.theming import Theming
-from lvmtui.screens.base import LvmScreen
 from lvmtui.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -159,13 +158,9 @@ class LvmtuiApp(Organising, QueueRequests, Remembering, Navigation, Theming, Ale
 
     def glanced_at(self) -> frozenset[int]:
         """Ids of those of which only some curves are shown."""
-        screen = self._uppermost()
+        screen = self.uppermost
         few = screen is None or screen.FEW_CURVES
         return frozenset(self.marked) - {self.focused_run} if few else frozenset()
-
-    def _uppermost(self) -> LvmScreen | None:
-        """The uppermost of our screens."""
-        return next((item for item in reversed(self.screen_stack) if isinstance(item, LvmScreen)), None)
 
     def _changed(self, *, remember: bool = False) -> None:
         """Hand the state to the screen in front and tell the feed what is looked at."""
@@ -179,7 +174,7 @@ class LvmtuiApp(Organising, QueueRequests, Remembering, Navigation, Theming, Ale
         when they come to the front."""
         if self._feed is not None:
             self._feed.set_looked_at(self.looked_at(), glanced_at=self.glanced_at())
-        screen = self._uppermost()
+        screen = self.uppermost
         if screen is None:
             return
         with self.batch_update():

@@ -22,9 +22,6 @@ SMOOTHING = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.98)
 LIST_SHARES = tuple(round(0.2 + 0.05 * step, 2) for step in range(11))
 """Shares of the dashboard's width that the settings offer for the list of runs."""
 
-RUN_SORTS = ("started", "name", "state", "Hit@5", "epoch")
-"""How the list of runs can be sorted."""
-
 REMEMBERED_STORES = 50
 """Stores whose cursor and marks are remembered."""
 
@@ -33,7 +30,7 @@ REMEMBERED_STORES = 50
 class ViewOptions:
     """How runs and curves are shown; remembered for each store."""
 
-    sort: str = RUN_SORTS[0]
+    sort: str = "started"
     """Key of the field that runs are sorted by (`lvmtui.run_fields`)."""
     reverse: bool = False
     """Against the field's usual direction."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lvmtui.cli.session import JsonOption, RunArgument, StoreOption, find_run, session_of
+from lvmtui.cli.session import JsonOption, RunArgument, StoreOption, changing, find_run
 
 
 class Device(StrEnum):
@@ -58,8 +58,7 @@ def bench(
     precisions, each with its change in Hit@K on validation; one that loses more than 0.5 points of Hit@5 is
     refused. The figures are kept in the store and stand in the leaderboard, with device and threads.
     """
-    session = session_of(context, store)
-    session.changes("bench")
+    session = changing(context, store, "bench")
     found = find_run(session, run)
     from lvmtui import launcher
 

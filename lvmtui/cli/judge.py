@@ -14,6 +14,7 @@ from lvmtui.cli.session import (
     StoreOption,
     YesOption,
     ask,
+    changing,
     find_run,
     note,
     reading,
@@ -61,8 +62,7 @@ def evaluate(
     On validation its ranks must be those that training stored. The test split is for the last word: each look
     is counted, and `promote` takes one by itself.
     """
-    session = session_of(context, store)
-    session.changes("evaluate")
+    session = changing(context, store, "evaluate")
     found = find_run(session, run)
     if split is Split.TEST:
         _ask_for_test(session, found, checkpoint, yes=yes)

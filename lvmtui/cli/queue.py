@@ -12,6 +12,7 @@ from lvmtui.cli.session import (
     RunArgument,
     Session,
     StoreOption,
+    changing,
     find_run,
     line,
     names,
@@ -132,7 +133,7 @@ def move(
     store: StoreOption = None,
 ) -> None:
     """Put a waiting run somewhere else; past runs of another priority it takes theirs."""
-    session = _changing(context, store, "queue move")
+    session = changing(context, store, "queue move")
     from lvmtui.launcher import queueing
 
     ways: list[Where] = []
@@ -155,7 +156,7 @@ def move(
 @queue.command("hold")
 def hold(context: typer.Context, run: RunArgument, store: StoreOption = None) -> None:
     """Keep a waiting run back until it is let go."""
-    session = _changing(context, store, "queue hold")
+    session = changing(context, store, "queue hold")
     from lvmtui.launcher import queueing
 
     _say(session, queueing.hold(session.store, find_run(session, run).id))
@@ -164,7 +165,7 @@ def hold(context: typer.Context, run: RunArgument, store: StoreOption = None) ->
 @queue.command("release")
 def release(context: typer.Context, run: RunArgument, store: StoreOption = None) -> None:
     """Let a run go that is held, or that waits for one which failed, was stopped or lost."""
-    session = _changing(context, store, "queue release")
+    session = changing(context, store, "queue release")
     from lvmtui.launcher import queueing
 
     _say(session, queueing.release(session.store, find_run(session, run).id))
@@ -180,7 +181,7 @@ def priority(
     store: StoreOption = None,
 ) -> None:
     """Give a waiting run another priority."""
-    session = _changing(context, store, "queue priority")
+    session = changing(context, store, "queue priority")
     from lvmtui.launcher import queueing
 
     _say(session, queueing.set_priority(session.store, find_run(session, run).id, number))
@@ -194,7 +195,7 @@ def after(
     store: StoreOption = None,
 ) -> None:
     """Let a waiting run start only after another has completed or stopped early; or after none."""
-    session = _changing(context, store, "queue after")
+    session = changing(context, store, "queue after")
     from lvmtui.launcher import queueing
 
     awaited = None if other.lower() == "none" else find_run(session, other).id
@@ -204,7 +205,7 @@ def after(
 @queue.command("start")
 def start(context: typer.Context, store: StoreOption = None) -> None:
     """Start what may start on this host. Needed only where a run was killed and nothing noticed."""
-    session = _changing(context, store, "queue start")
+    session = changing(context, store, "queue start")
     from lvmtui import launcher
 
     started = launcher.fill_slots(session.store)
@@ -212,12 +213,6 @@ def start(context: typer.Context, store: StoreOption = None) -> None:
         line(f"{names([run.name for run in started])} started")
     else:
         note("Nothing waits that may start here; `lvmtui queue` says why.")
-
-
-def _changing(context: typer.Context, store: str | None, what: str) -> Session:
-    session = session_of(context, store)
-    session.changes(what)
-    return session
 
 
 def _say(session: Session, run: Run) -> None:

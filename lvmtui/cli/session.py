@@ -54,6 +54,17 @@ def session_of(context: typer.Context, store: str | None = None) -> Session:
     return replace(session, store=store or session.store)
 
 
+def changing(context: typer.Context, store: str | None, what: str) -> Session:
+    """The session of a subcommand that changes runs.
+
+    Raises:
+        UsageError: `--readonly` was given.
+    """
+    session = session_of(context, store)
+    session.changes(what)
+    return session
+
+
 @contextmanager
 def reading(session: Session) -> Iterator[Reader]:
     """The store, opened to read.

@@ -16,6 +16,7 @@ from lvmtui.cli.session import (
     StoreOption,
     YesOption,
     ask,
+    changing,
     find_run,
     line,
     names,
@@ -39,7 +40,7 @@ def pin(context: typer.Context, runs: RunsArgument, store: StoreOption = None) -
     """Keep runs on top of lists."""
     from lvmtui import shelving
 
-    session = _changing(context, store, "pin")
+    session = changing(context, store, "pin")
     _each(session, runs, lambda run: shelving.pin(session.store, run.id), "{} stays on top")
 
 
@@ -47,7 +48,7 @@ def unpin(context: typer.Context, runs: RunsArgument, store: StoreOption = None)
     """Pin runs no longer."""
     from lvmtui import shelving
 
-    session = _changing(context, store, "unpin")
+    session = changing(context, store, "unpin")
     _each(session, runs, lambda run: shelving.pin(session.store, run.id, False), "{} is no longer pinned")
 
 
@@ -55,7 +56,7 @@ def archive(context: typer.Context, runs: RunsArgument, store: StoreOption = Non
     """Take runs out of lists, leaderboards and exports; `lvmtui ls --archived` shows them."""
     from lvmtui import shelving
 
-    session = _changing(context, store, "archive")
+    session = changing(context, store, "archive")
     _each(session, runs, lambda run: shelving.archive(session.store, run.id), "{} is archived")
 
 
@@ -63,7 +64,7 @@ def unarchive(context: typer.Context, runs: RunsArgument, store: StoreOption = N
     """Bring archived runs back."""
     from lvmtui import shelving
 
-    session = _changing(context, store, "unarchive")
+    session = changing(context, store, "unarchive")
     _each(session, runs, lambda run: shelving.archive(session.store, run.id, False), "{} is listed again")
 
 
@@ -71,7 +72,7 @@ def rm(context: typer.Context, runs: RunsArgument, store: StoreOption = None) ->
     """Put runs into the trash. Nothing of them is deleted before `lvmtui trash empty`."""
     from lvmtui import shelving
 
-    session = _changing(context, store, "rm")
+    session = changing(context, store, "rm")
     told = "{0} is in the trash; `lvmtui restore {1}` takes it out"
     _each(session, runs, lambda run: shelving.trash(session.store, run.id), told)
 
@@ -80,7 +81,7 @@ def restore(context: typer.Context, runs: RunsArgument, store: StoreOption = Non
     """Take runs out of the trash."""
     from lvmtui import shelving
 
-    session = _changing(context, store, "restore")
+    session = changing(context, store, "restore")
     _each(session, runs, lambda run: shelving.restore(session.store, run.id), "{} is out of the trash")
 
 
@@ -124,7 +125,7 @@ def empty_trash(
     from lvmtui import shelving
     from lvmtui.filters.values import seconds
 
-    session = _changing(context, store, "trash empty")
+    session = changing(context, store, "trash empty")
     least = seconds(older_than) if older_than else 0.0
     if least is None:
         raise UsageError(f"--older-than {older_than}: not a span of time", "For example: 30d, 12h.")
@@ -152,7 +153,7 @@ def annotate(
     """Write a note on a run, in place of the one it has."""
     from lvmtui import shelving
 
-    session = _changing(context, store, "note")
+    session = changing(context, store, "note")
     found = find_run(session, run)
     shelving.annotate(session.store, found.id, note=text.strip())
     line(f"{found.name}: {text.strip()}" if text.strip() else f"{found.name} has no note now")
@@ -169,7 +170,7 @@ def tag(
     """Add tags to runs (+sweep) or take them away (-old)."""
     from lvmtui import shelving
 
-    session = _changing(context, store, "tag")
+    session = changing(context, store, "tag")
     changes = [word for word in words if word[:1] in {"+", "-"}]
     runs = [find_run(session, word) for word in words if word[:1] not in {"+", "-"}]
     if not runs or not changes:
@@ -192,12 +193,6 @@ def changed_tags(tags: str, changes: list[str]) -> str:
         if change.startswith("+"):
             kept.append(name)
     return ", ".join(kept)
-
-
-def _changing(context: typer.Context, store: str | None, what: str) -> Session:
-    session = session_of(context, store)
-    session.changes(what)
-    return session
 
 
 def _each(session: Session, texts: list[str], change: Callable[[Run], object], told: str) -> None:

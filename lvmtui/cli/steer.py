@@ -15,13 +15,13 @@ from lvmtui.cli.session import (
     StoreOption,
     YesOption,
     ask,
+    changing,
     find_run,
     line,
     names,
     note,
     on_terminal,
     reading,
-    session_of,
     take_snapshot,
     view_of,
     write,
@@ -77,8 +77,7 @@ def demo(
 
     Exit code with --headless: as of `launch --wait`.
     """
-    session = session_of(context, store)
-    session.changes("demo")
+    session = changing(context, store, "demo")
     from lvmtui import launcher, requirements
     from lvmtui import recipe as recipes
 
@@ -155,8 +154,7 @@ def launch(
     Exit code with --wait: 0 when every run completed or stopped early, 1 when one failed, was lost or
     stopped.
     """
-    session = session_of(context, store)
-    session.changes("launch")
+    session = changing(context, store, "launch")
     from lvmtui import launcher
     from lvmtui.recipe import expand
 
@@ -189,8 +187,7 @@ def resume(
     store: StoreOption = None,
 ) -> None:
     """Go on with a stopped, failed or lost run from its last checkpoint; or start one that waits, at once."""
-    session = session_of(context, store)
-    session.changes("resume")
+    session = changing(context, store, "resume")
     from lvmtui import launcher
 
     resumed = launcher.resume(session.store, find_run(session, run).id, wait=queue)
@@ -279,8 +276,7 @@ def stop(
 
     Of a group the next run starts then; with --group what waits leaves the queue as well.
     """
-    session = session_of(context, store)
-    session.changes("stop")
+    session = changing(context, store, "stop")
     from lvmtui import launcher
 
     found = find_run(session, run)
@@ -302,8 +298,7 @@ def _say_stopped(asked: Run) -> None:
 
 def kill(context: typer.Context, run: RunArgument, yes: YesOption = False, store: StoreOption = None) -> None:
     """End a run's process at once; what came after its last checkpoint is lost."""
-    session = session_of(context, store)
-    session.changes("kill")
+    session = changing(context, store, "kill")
     found = find_run(session, run)
     ask(f"Kill {found.name} (process {found.pid}), losing what came after its last checkpoint", yes=yes)
     from lvmtui import launcher
@@ -328,8 +323,7 @@ def promote(
     Shows what speaks for and against it and asks. A missing or damaged checkpoint cannot be promoted. What
     was judged on the test split before is not judged again.
     """
-    session = session_of(context, store)
-    session.changes("promote")
+    session = changing(context, store, "promote")
     found = find_run(session, run)
     from lvmtui import promotion as promotions
     from lvmtui.store.runs import check_not_in_trash

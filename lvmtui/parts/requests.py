@@ -24,6 +24,7 @@ from lvmtui.store.records import Promotion, Run
 from lvmtui.store.slots import waits
 
 if TYPE_CHECKING:
+    from lvmtui.screens.base import LvmScreen
     from lvmtui.screens.launch import LaunchChoice
 
 ESCALATION_SECONDS = 20.0
@@ -90,12 +91,17 @@ class RequestHandling(App[int]):
             self.tell(_launched(made))
             self.run_appeared(made[0].id)
 
-    def _need_run(self) -> int | None:
-        """The run that a command is about; None after saying that there is none."""
+    @property
+    def uppermost(self) -> LvmScreen | None:
+        """The uppermost of our screens; a dialog may lie over it."""
         from lvmtui.screens.base import LvmScreen
 
+        return next((item for item in reversed(self.screen_stack) if isinstance(item, LvmScreen)), None)
+
+    def _need_run(self) -> int | None:
+        """The run that a command is about; None after saying that there is none."""
         # The screen knows of a move before the message about it gets here: keys typed fast mean its run.
-        screen = next((item for item in reversed(self.screen_stack) if isinstance(item, LvmScreen)), None)
+        screen = self.uppermost
         run_id = screen.cursor_run if screen is not None else self.focused_run
         if self.view_of(run_id) is None:
             self.tell("There is no run under the cursor; n launches one.", severity="warning")

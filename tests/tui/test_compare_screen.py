@@ -1,6 +1,5 @@
 """The Compare screen: on real stores through the App, and its pictures."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -380,17 +379,6 @@ def scaled_in_memory(snapshot: Snapshot) -> Callable[[Sequence[int], Pools], Sca
     return scale
 
 
-@pytest.fixture
-def _fixed_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Times of day are those of UTC, and colours those of a terminal that has them all."""
-    monkeypatch.setenv("TZ", "UTC")
-    monkeypatch.setenv("COLORTERM", "truecolor")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
-
-
 MARKED = (17, 12, 15, 16)
 
 
@@ -401,7 +389,7 @@ def pictured() -> tuple[BenchApp, Snapshot]:
     return app, snapshot
 
 
-@pytest.mark.usefixtures("_fixed_surroundings")
+@pytest.mark.usefixtures("fixed_surroundings")
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (180, 50)], ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("tab", list(TAB))
 def test_pictures(snap_compare: Callable[..., bool], tab: str, size: tuple[int, int]) -> None:
@@ -423,7 +411,7 @@ def test_pictures(snap_compare: Callable[..., bool], tab: str, size: tuple[int, 
     assert snap_compare(app, terminal_size=size, run_before=show)
 
 
-@pytest.mark.usefixtures("_fixed_surroundings")
+@pytest.mark.usefixtures("fixed_surroundings")
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (180, 50)], ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("pools", [Pools.EQUAL, Pools.PUBLISHED], ids=["equal", "published"])
 def test_pictures_of_pools(snap_compare: Callable[..., bool], pools: Pools, size: tuple[int, int]) -> None:
@@ -440,7 +428,7 @@ def test_pictures_of_pools(snap_compare: Callable[..., bool], pools: Pools, size
     assert snap_compare(app, terminal_size=size, run_before=show)
 
 
-@pytest.mark.usefixtures("_fixed_surroundings")
+@pytest.mark.usefixtures("fixed_surroundings")
 def test_picture_without_marks(snap_compare: Callable[..., bool]) -> None:
     app, _ = pictured()
     app.marked = ()

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,15 +31,7 @@ NOW = snapshots.NOW
 GIB = 1 << 30
 
 
-@pytest.fixture(autouse=True)
-def _fixed_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Times of day are those of UTC, and colours those of a terminal that has them all."""
-    monkeypatch.setenv("TZ", "UTC")
-    monkeypatch.setenv("COLORTERM", "truecolor")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+pytestmark = pytest.mark.usefixtures("fixed_surroundings")
 
 
 def gpu(number: int, at: float, *, host: str = "box", run_id: int | None = 17) -> DeviceSample:

@@ -3,8 +3,7 @@
 import json
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,15 +31,7 @@ SIZES = [(80, 24), (120, 36), (180, 50)]
 NOW = snapshots.NOW
 
 
-@pytest.fixture(autouse=True)
-def _fixed_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Times of day are those of UTC, and colours those of a terminal that has them all."""
-    monkeypatch.setenv("TZ", "UTC")
-    monkeypatch.setenv("COLORTERM", "truecolor")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+pytestmark = pytest.mark.usefixtures("fixed_surroundings")
 
 
 def some_events() -> tuple[Event, ...]:

@@ -1,7 +1,7 @@
 """Every screen at every size, with nothing, one run, many, trouble: beside pictures that were looked at."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,15 +68,9 @@ CONTENTS: dict[str, Callable[[], Snapshot]] = {
 
 
 @pytest.fixture(autouse=True)
-def _fixed_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Times of day are those of UTC, the clock stands, and colours are those of a terminal that has all."""
-    monkeypatch.setenv("TZ", "UTC")
-    monkeypatch.setenv("COLORTERM", "truecolor")
+def _standing_clock(fixed_surroundings: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is always the moment of the snapshots."""
     monkeypatch.setattr(time, "time", lambda: snapshots.NOW)
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 async def settle(pilot: Pilot[None]) -> None:

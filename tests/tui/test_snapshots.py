@@ -1,7 +1,6 @@
 """Pictures of the screens, beside those that a person has looked at (`make snapshots` draws them anew)."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from textual.pilot import Pilot
@@ -19,15 +18,7 @@ Compare = Callable[..., bool]
 SIZES = [(80, 24), (120, 36), (180, 50)]
 
 
-@pytest.fixture(autouse=True)
-def _fixed_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Times of day are those of UTC, and colours those of a terminal that has them all."""
-    monkeypatch.setenv("TZ", "UTC")
-    monkeypatch.setenv("COLORTERM", "truecolor")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+pytestmark = pytest.mark.usefixtures("fixed_surroundings")
 
 
 async def settle(pilot: Pilot[None]) -> None:
