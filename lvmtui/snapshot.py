@@ -84,6 +84,59 @@ def shown_state(run: Run, lost_reason: str | None) -> State:
     return results.get(result) or State(result.value)
 
 
+class Contact(StrEnum):
+    """How a watched host is."""
+
+    CONNECTING = "connecting"
+    LIVE = "live"
+    OFFLINE = "offline"
+    """It cannot be reached, or does not answer; it is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingRequest:
+    """Something that a host was asked for and has not answered yet."""
+
+    id: str
+    words: str
+    """What was asked: "stop phase-3 #17"."""
+    run_id: int | None
+    """The run that it is about; None: the host as a whole."""
+    made: float
+    sent: bool = False
+    """It is on its way and cannot be withdrawn any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """A watched host, ready to show. Changes only when something changed that is worth showing."""
+
+    name: str
+    contact: Contact
+    store: str = ""
+    """Path of its store there, once it is known."""
+    reason: str = ""
+    """Why it is offline, or what is wrong with its store."""
+    hint: str = ""
+    """What to do about that."""
+    news: float | None = None
+    """When something was last heard of it (clock of this machine); None while it is live, or if it never was."""
+    next_try: float | None = None
+    """When it is tried again; None while it is live or being tried."""
+    readonly: str = ""
+    """Why nothing can be changed there; empty: it can."""
+    version: str = ""
+    """Of the lvmtui there; empty where it is not installed."""
+    round_trip: float | None = None
+    """Seconds, when the connection was made."""
+    skew: float = 0.0
+    """Its clock minus ours, in seconds."""
+    is_whole: bool = False
+    """Whether its list of runs has arrived since the connection was made."""
+    pending: tuple[PendingRequest, ...] = ()
+    """Oldest first."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunView:
     """One run, ready to show."""
@@ -108,6 +161,10 @@ class RunView:
     """The newest evaluation of the test split (without ranks)."""
     latency: Latency | None = None
     """Streaming in fp32 with the best checkpoint, of its newest bench: the slowest context."""
+    silent: float | None = None
+    """When its watched host was last heard of, where it is offline now: the run may have gone on since."""
+    pending: tuple[str, ...] = ()
+    """What was asked about it of a watched host that has not answered yet: "stop"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +281,8 @@ class Snapshot:
     """Ids of runs of which only `lvmtui.history.OVERLAID_KEYS` are wanted."""
     problem: str = ""
     """What is wrong with the store right now; the rest is then the last good reading."""
+    hosts: tuple[HostView, ...] = ()
+    """The hosts that are watched, in the order in which they were named."""
 
     _by_id: dict[int, RunView] = field(init=False, default_factory=dict, repr=False, compare=False)
     _by_state: Counter[State] = field(init=False, default_factory=Counter, repr=False, compare=False)
@@ -240,6 +299,10 @@ class Snapshot:
         """Id of the run to look at first: the newest that runs, else the newest."""
         active = (view.run.id for view in self.runs if view.state.is_active)
         return next(active, self.runs[0].run.id if self.runs else None)
+
+    def host(self, name: str) -> HostView | None:
+        """The watched host of this name (`Run.origin`); None: there is none, or it is this machine."""
+        return next((host for host in self.hosts if host.name == name), None)
 
     def count(self, *states: State) -> int:
         """How many runs are in one of these states; of those put aside only what is at work."""

@@ -101,6 +101,7 @@ class Controller:
             "priority": new.priority,
             "held": new.held,
             "after": new.after,
+            "source": new.source,
             "folder": "",
             "created": time.time(),
             "versions": {},

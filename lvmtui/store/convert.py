@@ -28,7 +28,7 @@ from lvmtui.store.records import (
 
 _PROGRESS_FIELDS = tuple(Progress.__dataclass_fields__)
 _HITS = ("hit1", "hit5", "hit10")
-_RUN_FIELDS = tuple(Run.__dataclass_fields__)
+_RUN_FIELDS = tuple(name for name in Run.__dataclass_fields__ if name != "origin")
 _PROGRESS = _RUN_FIELDS.index("progress")
 RUN_COLUMNS = (*_RUN_FIELDS[:_PROGRESS], *_PROGRESS_FIELDS, *_RUN_FIELDS[_PROGRESS + 1 :])
 """Columns of a run's row in the order in which `run_of` takes them."""

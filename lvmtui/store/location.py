@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from lvmtui.errors import StoreCorrupt, StoreError, StoreMissing, StoreTooNew
 
 SQLITE = "sqlite:///"
-SCHEMA = 4
+SCHEMA = 5
 """The schema version that this lvmtui writes; `migrations` makes it."""
 VERSIONS_TABLE = "schema_version"
 _OTHER_PLACE = "with --store PATH or LVMTUI_STORE"

@@ -56,11 +56,19 @@ def _add_queue_and_order(connection: Connection) -> None:
             connection.execute(text_of(f'ALTER TABLE run ADD COLUMN "{name}" {kind}'))
 
 
+def _add_requests_and_sources(connection: Connection) -> None:
+    known = {column["name"] for column in inspect(connection).get_columns(tables.RunRow.__tablename__)}
+    if "source" not in known:
+        connection.execute(text_of("ALTER TABLE run ADD COLUMN \"source\" TEXT NOT NULL DEFAULT ''"))
+    SQLModel.metadata.tables[tables.RequestRow.__tablename__].create(connection, checkfirst=True)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "first schema", _create_first_schema),
     Migration(2, "facts about queries", _create_query_facts),
     Migration(3, "latencies", _create_latencies),
     Migration(4, "queue, pins, archive and trash", _add_queue_and_order),
+    Migration(5, "requests of other machines, sources of copies", _add_requests_and_sources),
 )
 LATEST = SCHEMA
 

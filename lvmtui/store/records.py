@@ -36,6 +36,9 @@ class ControlKind(StrEnum):
     STOP = "stop"
 
 
+SLOT_BITS = 32
+"""Runs of watched hosts keep their number in the low bits of their id; the others say which host."""
+
 GROUP_PREFIX = "group:"
 """What the tag of runs that were launched together begins with."""
 
@@ -138,11 +141,25 @@ class Run:
     """Left out of lists and leaderboards unless asked for."""
     trashed: float | None = None
     """When it was put into the trash; None: it is not there."""
+    source: str = ""
+    """Where it was copied from (JSON, `lvmtui.remote.transfer`); empty: it was made in this store."""
+    origin: str = ""
+    """Name of the watched host in whose store it is; empty: it is in this one. Not in the store."""
+
+    @property
+    def number(self) -> int:
+        """Its id in the store that it is in."""
+        return self.id & ((1 << SLOT_BITS) - 1)
+
+    @property
+    def label(self) -> str:
+        """What tells it from all others: `#17`, or `#17@gpu1` on a watched host."""
+        return f"#{self.number}@{self.origin}" if self.origin else f"#{self.number}"
 
     @property
     def name(self) -> str:
         """What people call the run."""
-        return f"{self.phase} #{self.id}"
+        return f"{self.phase} {self.label}"
 
     @property
     def shelf(self) -> Shelf:
@@ -181,6 +198,7 @@ class NewRun:
     priority: int = 0
     held: bool = False
     after: int | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,7 @@ class RunRow(SQLModel, table=True):
     pinned: bool = False
     archived: bool = False
     trashed: float | None = None
+    source: str = _text()
 
 
 class MetricRow(SQLModel, table=True):
@@ -295,3 +296,19 @@ class ControlRow(SQLModel, table=True):
     requested: float
     requested_by: str
     acknowledged: float | None = None
+
+
+class RequestRow(SQLModel, table=True):
+    """What another machine has asked for, so that it is done once however often it is delivered."""
+
+    __tablename__ = "request"
+
+    id: str = Field(primary_key=True)
+    what: str
+    arguments: dict[str, Any] = _json()
+    received: float
+    agent: str
+    """Which process has taken it on."""
+    answered: float | None = None
+    """When it was done, or refused."""
+    answer: dict[str, Any] = _json()

@@ -1,0 +1,1 @@
+"""Runs on other machines, over the system's ssh: connections, their mirrors, requests and copies."""

@@ -1,0 +1,146 @@
+"""Messages over a pair of pipes: a greeting each way, then JSON lines in a zlib stream. See docs/agent.md.
+
+Both sides use it. Whatever comes in is bounded in size before it is looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import Any, Callable, Dict, Iterator, List
+
+PROTOCOL = 1
+"""Version of the protocol. Both sides must speak the same; columns and fields that one does not know it ignores."""
+
+AGENT = b"lvmtui-agent "
+CLIENT = b"lvmtui-client "
+LOADER = b"lvmtui-loader "
+"""What the first line of each side begins with. The loader stands where lvmtui is not installed."""
+
+MESSAGE_LIMIT = 1 << 20
+"""Bytes of one message, at most."""
+
+NOISE_LIMIT = 1 << 16
+"""Bytes that a login shell may print before the greeting."""
+
+GREETING_LIMIT = 1 << 14
+"""Bytes of a greeting, at most."""
+
+Message = Dict[str, Any]
+"""One message: `m` names its kind."""
+
+
+class WireError(Exception):
+    """The other side does not keep to the protocol."""
+
+
+def greeting(prefix: bytes, content: Message) -> bytes:
+    """The first line that a side sends."""
+    return prefix + _dump(content) + b"\n"
+
+
+def read_greeting(line: bytes, prefix: bytes) -> Message:
+    """What a first line says.
+
+    Raises:
+        WireError: it is none, or too long.
+    """
+    if not line.startswith(prefix) or len(line) > GREETING_LIMIT:
+        raise WireError("the greeting is not one of lvmtui's")
+    return _load(line[len(prefix) :])
+
+
+class Sender:
+    """Turns messages into bytes."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        """
+        Args:
+            write: writes all of what it is given.
+        """
+        self._write = write
+        self._compress = zlib.compressobj(6)
+        self.sent = 0
+        """Bytes so far."""
+
+    def send(self, *messages: Message) -> None:
+        """Write messages so that the other side has all of them.
+
+        Raises:
+            WireError: one is too large.
+        """
+        lines = [_dump(message) + b"\n" for message in messages]
+        if any(len(line) > MESSAGE_LIMIT for line in lines):
+            raise WireError("a message is larger than %d bytes" % MESSAGE_LIMIT)
+        data = self._compress.compress(b"".join(lines)) + self._compress.flush(zlib.Z_SYNC_FLUSH)
+        self.sent += len(data)
+        self._write(data)
+
+
+class Receiver:
+    """Turns bytes into messages."""
+
+    def __init__(self) -> None:
+        self._decompress = zlib.decompressobj()
+        self._line: List[bytes] = []
+        self._length = 0
+        self.received = 0
+        """Bytes so far."""
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """The messages that end in `data`. Take them all before the next call; no more than one is in memory.
+
+        Raises:
+            WireError: what came in is no stream of messages, or one is too large.
+        """
+        self.received += len(data)
+        while data:
+            try:
+                plain = self._decompress.decompress(data, MESSAGE_LIMIT)
+            except zlib.error as error:
+                raise WireError("what came in is not compressed as agreed: %s" % error) from error
+            data = self._decompress.unconsumed_tail
+            if self._decompress.eof:
+                raise WireError("the stream of messages was ended from the other side")
+            for message in self._lines(plain):
+                yield message
+
+    def _lines(self, plain: bytes) -> Iterator[Message]:
+        first, *more = plain.split(b"\n")
+        self._take(first)
+        for part in more:
+            line = b"".join(self._line)
+            self._line, self._length = [], 0
+            yield _load(line)
+            self._take(part)
+
+    def _take(self, part: bytes) -> None:
+        self._length += len(part)
+        if self._length > MESSAGE_LIMIT:
+            raise WireError("a message is larger than %d bytes" % MESSAGE_LIMIT)
+        if part:
+            self._line.append(part)
+
+
+def _dump(message: Message) -> bytes:
+    text = json.dumps(message, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "replace")
+
+
+def _load(line: bytes) -> Message:
+    """One message.
+
+    Raises:
+        WireError: it is none.
+    """
+    try:
+        message = json.loads(line.decode("utf-8"), parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise WireError("a message is no JSON: %s" % str(error)[:200]) from error
+    if not isinstance(message, dict) or not isinstance(message.get("m"), str):
+        raise WireError("a message does not say what it is")
+    return message
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError("%s is no number of JSON" % constant)
