@@ -7,11 +7,12 @@ place a value on an axis and are no result.
 from __future__ import annotations
 
 import struct
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from lvmtui.remote.agent.wire import WireError
 
-Point = Tuple[int, int, float, float, Optional[float]]
+Point = tuple[int, int, float, float, "float | None"]
 """Id, step, epoch, time and value, as `lvmtui.store.reader.Point`."""
 
 MOST_POINTS = 20_000
@@ -22,9 +23,10 @@ _EPOCHS, _SECONDS = 1e6, 1e3
 _SINGLE = struct.Struct("f")
 
 
-def pack(points: Sequence[Point]) -> Dict[str, List[Any]]:
-    """Columns of differences: `i` ids, `s` steps, `e` epochs in millionths, `t` times in milliseconds; `v` values,
-    null where not finite. A value that a single-precision number holds exactly is a text: its shortest form."""
+def pack(points: Sequence[Point]) -> dict[str, list[Any]]:
+    """Columns of differences: `i` ids, `s` steps, `e` epochs in millionths, `t` times in milliseconds; `v`
+    values, null where not finite. A value that a single-precision number holds exactly is a text: its shortest
+    form."""
     return {
         "i": _differences(point[0] for point in points),
         "s": _differences(point[1] for point in points),
@@ -34,7 +36,7 @@ def pack(points: Sequence[Point]) -> Dict[str, List[Any]]:
     }
 
 
-def unpack(columns: Any) -> List[Point]:
+def unpack(columns: Any) -> list[Point]:
     """The values again.
 
     Raises:
@@ -42,8 +44,8 @@ def unpack(columns: Any) -> List[Point]:
     """
     if not isinstance(columns, dict):
         raise WireError("a curve is no object")
-    found = [columns.get(name) for name in "isetv"]
-    if any(not isinstance(column, list) for column in found):
+    found = [column for column in map(columns.get, "isetv") if isinstance(column, list)]
+    if len(found) != 5:
         raise WireError("a curve lacks a column")
     ids, steps, epochs, times, values = found
     if len({len(column) for column in found}) != 1 or len(ids) > MOST_POINTS:
@@ -59,7 +61,7 @@ def unpack(columns: Any) -> List[Point]:
     )
 
 
-def _differences(numbers: Iterable[int]) -> List[int]:
+def _differences(numbers: Iterable[int]) -> list[int]:
     found, last = [], 0
     for number in numbers:
         found.append(number - last)
@@ -67,7 +69,7 @@ def _differences(numbers: Iterable[int]) -> List[int]:
     return found
 
 
-def _sums(differences: Sequence[Any]) -> List[int]:
+def _sums(differences: Sequence[Any]) -> list[int]:
     found, last = [], 0
     for difference in differences:
         if type(difference) is not int:
@@ -79,7 +81,7 @@ def _sums(differences: Sequence[Any]) -> List[int]:
     return found
 
 
-def _written(value: Optional[float]) -> Any:
+def _written(value: float | None) -> Any:
     """A number as it is, or the shortest text that gives the same single-precision number again."""
     if value is None:
         return None
@@ -90,13 +92,13 @@ def _written(value: Optional[float]) -> Any:
     if single != value or value == int(value):
         return value
     for digits in (6, 7, 8):
-        text = "%.*g" % (digits, value)
+        text = f"{value:.{digits}g}"
         if _SINGLE.unpack(_SINGLE.pack(float(text)))[0] == value:
             return text
-    return "%.9g" % value
+    return f"{value:.9g}"
 
 
-def _read(value: Any) -> Optional[float]:
+def _read(value: Any) -> float | None:
     if value is None:
         return None
     try:

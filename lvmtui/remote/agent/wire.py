@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import zlib
-from typing import Any, Callable, Dict, Iterator, List
+from collections.abc import Callable, Iterator
+from typing import Any
 
 PROTOCOL = 1
-"""Version of the protocol. Both sides must speak the same; columns and fields that one does not know it ignores."""
+"""Version of the protocol; both sides must speak the same."""
 
 AGENT = b"lvmtui-agent "
 CLIENT = b"lvmtui-client "
@@ -26,7 +27,7 @@ NOISE_LIMIT = 1 << 16
 GREETING_LIMIT = 1 << 14
 """Bytes of a greeting, at most."""
 
-Message = Dict[str, Any]
+Message = dict[str, Any]
 """One message: `m` names its kind."""
 
 
@@ -71,7 +72,7 @@ class Sender:
         """
         lines = [_dump(message) + b"\n" for message in messages]
         if any(len(line) > MESSAGE_LIMIT for line in lines):
-            raise WireError("a message is larger than %d bytes" % MESSAGE_LIMIT)
+            raise WireError(f"a message is larger than {MESSAGE_LIMIT} bytes")
         data = self._compress.compress(b"".join(lines)) + self._compress.flush(zlib.Z_SYNC_FLUSH)
         self.sent += len(data)
         self._write(data)
@@ -82,7 +83,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self._decompress = zlib.decompressobj()
-        self._line: List[bytes] = []
+        self._line: list[bytes] = []
         self._length = 0
         self.received = 0
         """Bytes so far."""
@@ -98,12 +99,11 @@ class Receiver:
             try:
                 plain = self._decompress.decompress(data, MESSAGE_LIMIT)
             except zlib.error as error:
-                raise WireError("what came in is not compressed as agreed: %s" % error) from error
+                raise WireError(f"what came in is not compressed as agreed: {error}") from error
             data = self._decompress.unconsumed_tail
             if self._decompress.eof:
                 raise WireError("the stream of messages was ended from the other side")
-            for message in self._lines(plain):
-                yield message
+            yield from self._lines(plain)
 
     def _lines(self, plain: bytes) -> Iterator[Message]:
         first, *more = plain.split(b"\n")
@@ -117,7 +117,7 @@ class Receiver:
     def _take(self, part: bytes) -> None:
         self._length += len(part)
         if self._length > MESSAGE_LIMIT:
-            raise WireError("a message is larger than %d bytes" % MESSAGE_LIMIT)
+            raise WireError(f"a message is larger than {MESSAGE_LIMIT} bytes")
         if part:
             self._line.append(part)
 
@@ -136,11 +136,11 @@ def _load(line: bytes) -> Message:
     try:
         message = json.loads(line.decode("utf-8"), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        raise WireError("a message is no JSON: %s" % str(error)[:200]) from error
+        raise WireError(f"a message is no JSON: {str(error)[:200]}") from error
     if not isinstance(message, dict) or not isinstance(message.get("m"), str):
         raise WireError("a message does not say what it is")
     return message
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError("%s is no number of JSON" % constant)
+    raise ValueError(f"{constant} is no number of JSON")
