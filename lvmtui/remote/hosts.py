@@ -22,7 +22,7 @@ class Host:
 
 
 def global_id(slot: int, number: int) -> int:
-    """Id of a row of a watched host's store, unique among all stores that are shown. Slot 0: the local one."""
+    """Id of a row of a watched host's store, unique among all stores shown. Slot 0: the local one."""
     return slot << SLOT_BITS | number
 
 

@@ -25,8 +25,8 @@ _SINGLE = struct.Struct("f")
 
 def pack(points: Sequence[Point]) -> dict[str, list[Any]]:
     """Columns of differences: `i` ids, `s` steps, `e` epochs in millionths, `t` times in milliseconds; `v`
-    values, null where not finite. A value that a single-precision number holds exactly is a text: its shortest
-    form."""
+    values, null where not finite. A value that a single-precision number holds exactly is a text, its
+    shortest form."""
     return {
         "i": _differences(point[0] for point in points),
         "s": _differences(point[1] for point in points),
