@@ -28,6 +28,7 @@ from lvmtui.messages import (
     StretchEnlarged,
 )
 from lvmtui.parts.alerting import Alerting
+from lvmtui.parts.clipboard import Clipboard
 from lvmtui.parts.navigation import Navigation
 from lvmtui.parts.organising import Organising
 from lvmtui.parts.queueing import QueueRequests
@@ -51,7 +52,9 @@ def _palette() -> type[Provider]:
     return Commands
 
 
-class LvmtuiApp(Organising, QueueRequests, Remembering, Navigation, Theming, Alerting, ThinRepaint):
+class LvmtuiApp(
+    Organising, QueueRequests, Remembering, Navigation, Theming, Alerting, Clipboard, ThinRepaint
+):
     """Shows one run store."""
 
     TITLE = "lvmtui"

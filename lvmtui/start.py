@@ -68,7 +68,14 @@ def main() -> int:
     gc.disable()
     try:
         require_screen()
-        from lvmtui.app import run_app
+        from lvmtui.true_colour import Question
+
+        # A terminal far away answers while the program is loaded.
+        colours = Question()
+        try:
+            from lvmtui.app import run_app
+        finally:
+            colours.take_answer()
 
         return run_app(**options)  # type: ignore[arg-type]
     except KeyboardInterrupt:

@@ -81,6 +81,13 @@ class LogLines(ScrollView, ScrollKeys, can_focus=True):
             self.scroll_to(y=max(0, self.scroll_offset.y - gone), animate=False)
         self.refresh()
 
+    def copied(self) -> str:
+        """The line of the match that was gone to, else the lines in sight."""
+        if self.current is not None:
+            return self.text[self.current]
+        top = self.scroll_offset.y
+        return "\n".join(self.text[top : top + self.size.height])
+
     def search(self, needle: str) -> None:
         """Mark every line with this text, upper and lower case alike, and go to the last of them."""
         self.needle = needle.lower()
