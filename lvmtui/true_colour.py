@@ -48,7 +48,8 @@ def known_to_show(environment: Mapping[str, str]) -> bool:
     terminal outside can show."""
     term = environment.get("TERM", "")
     family = term.removeprefix("xterm-").partition("-")[0]
-    return "TMUX" in environment or term.endswith("-direct") or family in KNOWN
+    in_tmux = "TMUX" in environment or term.startswith("tmux")
+    return in_tmux or term.endswith("-direct") or family in KNOWN
 
 
 class Question:

@@ -71,6 +71,7 @@ def test_the_terminal_is_asked_over_ssh(environment: dict[str, str], answer: byt
         ({**SSH, "TERM": "xterm-kitty"}, "truecolor True"),
         ({**SSH, "TERM": "foot"}, "truecolor True"),
         ({**SSH, "TERM": "linux"}, "None True"),
+        ({**SSH, "TERM": "tmux-256color"}, "truecolor True"),
         ({"TERM": "tmux-256color", "TMUX": "/tmp/tmux,1,0"}, "truecolor True"),
     ],
 )
