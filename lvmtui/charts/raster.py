@@ -27,6 +27,9 @@ class Spans:
 
 _NOTHING = Spans(*(np.zeros(0, dtype=np.int64) for _ in range(4)))
 
+_CLOSE = 1e-6
+"""Dots between two places that differ by rounding alone."""
+
 _FAR = 1e9
 """Dots from the top beyond which it does not matter where a line is."""
 
@@ -65,9 +68,9 @@ def column_spans(u: Array, v: Array, line: Ints, across: int, down: int) -> Span
     low, high = np.fmin(least, passed_low), np.fmax(most, passed_high)
     flat = high - low <= 1.0
     middle = _dot(0.5 * (low + high))
-    peak = np.where(ends | (least <= passed_low), np.fmin(_dot(least), middle), middle)
+    peak = np.where(ends | (least <= passed_low + _CLOSE), np.fmin(_dot(least), middle), middle)
     top = np.where(flat, peak, np.fmin(_dot(least), np.ceil(low)))
-    peak = np.where(ends | (most >= passed_high), np.fmax(_dot(most), middle), middle)
+    peak = np.where(ends | (most >= passed_high - _CLOSE), np.fmax(_dot(most), middle), middle)
     bottom = np.where(flat, peak, np.fmax(_dot(most), np.floor(high)))
     seen = np.flatnonzero((columns >= 0) & (columns < across))
     return Spans(

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lvmtui.charts.drawing import curve_chart, plot_chart
@@ -228,6 +228,7 @@ def test_a_logarithmic_x_axis_has_round_ticks_at_even_distances() -> None:
 
 
 @settings(max_examples=60, deadline=None)
+@example(count=3, share=0.5, up=True, ascii_only=True, width=30)
 @given(
     count=st.integers(2, 20_000),
     share=st.floats(0, 1),
