@@ -83,3 +83,7 @@ class MissingDependency(LvmtuiError):
 
 class LaunchError(LvmtuiError):
     """A run's process could not be started or signalled."""
+
+
+class RemoteError(LvmtuiError):
+    """A watched host cannot be reached, or does not do what was asked of it."""

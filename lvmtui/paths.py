@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -21,8 +22,11 @@ def state_file() -> Path:
     return Path(platformdirs.user_state_dir("lvmtui", appauthor=False)) / "dashboard.json"
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str, *, mode: int = 0o666) -> None:
     """Replace a file's content at once, making its folder where needed.
+
+    Args:
+        mode: who may read and write it, as far as the umask lets them.
 
     Raises:
         OSError: the place cannot be written; the old content is then still there.
@@ -31,9 +35,13 @@ def write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         # Not by tempfile, which would keep the file from everybody else whatever the umask says.
-        with temporary.open("x", encoding="utf-8") as file:
+        with open(temporary, "x", encoding="utf-8", opener=_opener(mode)) as file:
             file.write(text)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _opener(mode: int) -> Callable[[str, int], int]:
+    return lambda name, how: os.open(name, how, mode)

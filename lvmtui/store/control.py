@@ -11,6 +11,7 @@ from sqlalchemy import Connection, CursorResult, insert, select, update
 from lvmtui.errors import CheckpointError, IllegalTransition
 from lvmtui.store import runs, tables
 from lvmtui.store.convert import event_columns, jsonable, to_checkpoint
+from lvmtui.store.copies import check_over_there
 from lvmtui.store.database import Database
 from lvmtui.store.lifecycle import ACTIVE, Result, Status, can_resume, can_stop
 from lvmtui.store.queue import Worker, claim, is_being_started, lose
@@ -114,12 +115,12 @@ class Controller:
             "revision": runs.next_revision(connection),
         }
         run_id = _inserted_id(connection.execute(insert(runs.RUN).values(**values)))
-        runs.change(connection, run_id, folder=self._take_folder(run_id))
+        runs.change(connection, run_id, folder=self.take_folder(run_id))
         run = runs.get(connection, run_id)
         self._event(connection, run_id, "launched", f"{run.name} queued by {requester()}")
         return run
 
-    def _take_folder(self, run_id: int) -> str:
+    def take_folder(self, run_id: int) -> str:
         """Make the folder of a run: `runs/ID`, or `runs/ID-2` and so on where another store beside this one,
         or one that was here before, has that already. Two runs in one folder would delete each other's
         checkpoints."""
@@ -214,6 +215,7 @@ class Controller:
         with self.database.write() as connection:
             run = runs.get(connection, run_id)
             runs.check_not_in_trash(run)
+            check_over_there(run)
             if not can_resume(run.status, run.result):
                 raise IllegalTransition(
                     f"{run.name} cannot be resumed: it is {describe(run)}",
@@ -275,6 +277,11 @@ class Controller:
         with self.database.write() as connection:
             runs.get(connection, run_id)
             runs.change(connection, run_id, **values)
+
+    def record(self, run_id: int, kind: str, message: str, severity: Severity = Severity.INFO) -> None:
+        """Record that something has happened to a run."""
+        with self.database.write() as connection:
+            self._event(connection, run_id, kind, message, severity)
 
     @staticmethod
     def _best(connection: Connection, run: Run) -> Checkpoint:

@@ -97,9 +97,9 @@ def to_run(row: Row) -> Run:
     return run_of([row[name] for name in RUN_COLUMNS])
 
 
-def run_of(values: Sequence[Any]) -> Run:
-    """A run from the values of `RUN_COLUMNS`."""
-    columns = list(values)
+def run_of(values: Sequence[Any], origin: str = "") -> Run:
+    """A run from the values of `RUN_COLUMNS`, and where it comes from."""
+    columns = [*values, origin]
     columns[_STATUS] = Status(columns[_STATUS])
     columns[_RESULT] = Result(columns[_RESULT]) if columns[_RESULT] else None
     for place in _OBJECTS:

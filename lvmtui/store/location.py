@@ -8,11 +8,14 @@ from typing import Any, NamedTuple, Protocol
 
 from lvmtui.errors import StoreCorrupt, StoreError, StoreMissing, StoreTooNew
 
+DEFAULT_STORE = "runs.db"
+STORE_VARIABLE = "LVMTUI_STORE"
+"""Environment variable that names the store where `--store` does not."""
 SQLITE = "sqlite:///"
 SCHEMA = 5
 """The schema version that this lvmtui writes; `migrations` makes it."""
 VERSIONS_TABLE = "schema_version"
-_OTHER_PLACE = "with --store PATH or LVMTUI_STORE"
+_OTHER_PLACE = f"with --store PATH or {STORE_VARIABLE}"
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,18 @@ def unfinished(database: Database) -> list[Run]:
         return _unfinished(connection)
 
 
+def undecided(database: Database, since: float) -> list[Run]:
+    """What `unfinished` has, and all runs that have ended since a time: their processes may take up the next.
+
+    Args:
+        since: seconds since the epoch.
+    """
+    with database.read() as connection:
+        found = {run.id: run for run in _unfinished(connection)}
+        rows = connection.execute(select(runs.RUN).where(runs.RUN.c.ended >= since)).mappings()
+        return list((found | {row["id"]: to_run(dict(row)) for row in rows}).values())
+
+
 def waiting(database: Database) -> list[Run]:
     """The queue: what goes first is first."""
     return slots.in_order(unfinished(database))

@@ -2,6 +2,7 @@
 without SQLAlchemy."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from json import JSONDecodeError
 from typing import Any, TypeVar
 
@@ -39,16 +40,25 @@ from lvmtui.store.records import (
 )
 
 Record = TypeVar("Record")
+WrittenOver = Mapping[str, Collection[int]]
+"""What was written elsewhere than behind all other rows of its table, or taken away: a table, `zoom` (values
+between those that were there) or `ranks` -> ids of the runs; 0: of none."""
 Point = tuple[int, int, float, float, float | None]
 """Id, step, epoch, time and value of a metric; no value where it was not finite."""
+Place = tuple[int, int]
+"""Id and step of a value."""
 
 _POINT = "SELECT id, step, epoch, time, value FROM metric"
+_METRIC = "SELECT id, run_id, key, step, epoch, time, value FROM metric"
 _RUN = "SELECT " + ", ".join(f'"{name}"' for name in RUN_COLUMNS) + " FROM run"
 _SCORES = ", ".join(SCORE_COLUMNS)
 
 
 class Reader:
     """Reads records. Methods with `after` return only what is newer."""
+
+    origin = ""
+    """Name of the watched host whose mirror is read; empty: it is a store that is written here."""
 
     def __init__(self, database: Source) -> None:
         self.database = database
@@ -63,7 +73,7 @@ class Reader:
             raise damaged_json(self.database.location, error) from error
 
     def _runs(self, where: str, parameters: Mapping[str, Any] | None = None) -> list[Run]:
-        return self._rows(run_of, f"{_RUN} {where}", parameters)
+        return self._rows(partial(run_of, origin=self.origin), f"{_RUN} {where}", parameters)
 
     def _scores(self, where: str, parameters: Mapping[str, Any] | None = None) -> list[Evaluation]:
         return self._rows(score_of, f"SELECT {_SCORES} FROM evaluation {where}", parameters)
@@ -92,6 +102,22 @@ class Reader:
         than before, means that other contents stand in the file now."""
         made = self._one("SELECT min(applied) FROM schema_version")
         return float(made or 0.0), int(self._one("SELECT max(revision) FROM run") or 0)
+
+    def written_over(self, after: int | None) -> tuple[int, WrittenOver]:  # noqa: ARG002
+        """What has been written elsewhere than behind all other rows, which is where `after` looks.
+
+        Args:
+            after: mark of the last time; None: there was none, so nothing is known that could be old.
+
+        Returns:
+            The mark of now, and what it is.
+        """
+        return 0, {}
+
+    def lost_reasons(self) -> Mapping[int, str] | None:
+        """Ids of unfinished runs whose process is gone -> why that is thought; None: this is to be found out
+        here."""
+        return None
 
     def run_ids(self) -> list[int]:
         """Ids of all runs, oldest first."""
@@ -141,7 +167,7 @@ class Reader:
     def metrics(self, run_id: int, after: int = 0, keys: Sequence[str] | None = None) -> list[MetricPoint]:
         """Metric values of a run with an id above `after`, in order of arrival."""
         wanted, parameters = _within("AND key", keys)
-        query = f"SELECT * FROM metric WHERE run_id = :run AND id > :after {wanted} ORDER BY id"
+        query = f"{_METRIC} WHERE run_id = :run AND id > :after {wanted} ORDER BY id"
         return self._all(to_metric, query, {"run": run_id, "after": after, **parameters})
 
     def last_metric(self) -> int:
@@ -176,6 +202,12 @@ class Reader:
         query = f"{_POINT} WHERE run_id = :run AND key = :key AND id > :after {end} ORDER BY id LIMIT :limit"
         parameters = {"run": run_id, "key": key, "after": after, "limit": limit}
         return self._points(query, parameters if upto is None else {**parameters, "upto": upto})
+
+    def metric_stretch(
+        self, run_id: int, key: str, first: Place, last: Place, *, limit: int
+    ) -> Sequence[Point]:
+        """Values of one metric from one of them to another, ascending by step; at most so many."""
+        return self.metric_points(run_id, key, after=first[0] - 1, upto=last[0], limit=limit)
 
     def last_metric_point(self, run_id: int, key: str) -> Point:
         """The newest value of a metric that has one."""
@@ -251,21 +283,22 @@ class Reader:
         """Evaluations of baselines, in order, without their ranks."""
         return self._scores("WHERE run_id IS NULL ORDER BY id")
 
-    def test_evaluations(self) -> list[Evaluation]:
-        """Evaluations of models on the test split, in order, without their ranks."""
-        return self._scores("WHERE split = 'test' AND run_id IS NOT NULL ORDER BY id")
+    def test_evaluations(self, run_ids: Collection[int] | None = None) -> list[Evaluation]:
+        """Evaluations of models, or of some runs', on the test split, in order, without their ranks."""
+        chosen, parameters = _within("AND run_id", run_ids)
+        return self._scores(f"WHERE split = 'test' AND run_id IS NOT NULL {chosen} ORDER BY id", parameters)
 
-    def list_scores(self, run_id: int | None = None) -> list[Evaluation]:
-        """The validation scores that a list of runs needs: of each run, or of one, the newest and the one at
+    def list_scores(self, run_ids: Collection[int] | None = None) -> list[Evaluation]:
+        """The validation scores that a list of runs needs: of each run, or of some, the newest and the one at
         its best epoch, which may be the same; in order, without ranks."""
         # One look into the index for each run, from its newest evaluation on; history stays unread.
         newest = "SELECT max(id) FROM evaluation WHERE run_id = run.id AND split = 'validation'"
-        chosen = "" if run_id is None else "WHERE run.id = :run"
+        chosen, parameters = _within("WHERE run.id", run_ids)
         ids = " UNION ".join(
             f"SELECT ({query}) FROM run {chosen}"
             for query in (newest, f"{newest} AND epoch = run.best_epoch")
         )
-        return self._scores(f"WHERE id IN ({ids}) ORDER BY id", {} if run_id is None else {"run": run_id})
+        return self._scores(f"WHERE id IN ({ids}) ORDER BY id", parameters)
 
     def best_evaluation(self, run: Run) -> Evaluation | None:
         """The evaluation at the run's best epoch, ranks included."""
