@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lvmtui import versus
 from lvmtui.compare.comparing import NotPaired, paired_hits
-from lvmtui.errors import CheckpointError
+from lvmtui.errors import CheckpointError, RemoteError
 from lvmtui.format import interval, metric_name, metric_value, p_value, percent, signed, thousands
 from lvmtui.leaderboard.verdicts import strongest
 from lvmtui.store import looks
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from lvmtui.store.reader import Reader
     from lvmtui.store.records import Versus
 
-__all__ = ["Gate", "as_record", "promotion_gates", "sha256_of", "test_looks"]
+__all__ = ["Gate", "as_record", "gates_from", "promotion_gates", "sha256_of", "test_looks"]
+
+MOST_GATES, LONGEST_WORDS = 50, 1000
+"""Taken of what another machine tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,29 @@ def promotion_gates(reader: Reader, run_id: int, *, test: bool = True) -> tuple[
 def as_record(gates: Sequence[Gate]) -> dict[str, Any]:
     """The gates as they are kept with the promotion."""
     return {gate.name: {"passed": gate.passed, "words": gate.words} for gate in gates}
+
+
+def gates_from(data: Mapping[str, Any]) -> tuple[Gate, ...]:
+    """The gates that another machine has checked (the operation `gates`). It may tell anything: what is not
+    clear counts as failed.
+
+    Raises:
+        RemoteError: there are none.
+    """
+    items = data.get("gates")
+    if not isinstance(items, list) or not items:
+        raise RemoteError("the host does not say what speaks for and against promoting it")
+    return tuple(_gate_from(item if isinstance(item, dict) else {}) for item in items[:MOST_GATES])
+
+
+def _gate_from(told: Mapping[str, Any]) -> Gate:
+    passed = told.get("passed", False)
+    return Gate(
+        name=str(told.get("name", "?"))[:LONGEST_WORDS],
+        passed=passed if passed is None or isinstance(passed, bool) else False,
+        words=str(told.get("words", ""))[:LONGEST_WORDS],
+        integrity=told.get("integrity") is True,
+    )
 
 
 def sha256_of(path: Path) -> str:

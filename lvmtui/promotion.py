@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lvmtui import launcher
-from lvmtui.errors import CheckpointError, TrainingError
+from lvmtui.errors import CheckpointError, LvmtuiError, TrainingError
 from lvmtui.format import interval, percent, plain_lines
 from lvmtui.gates import Gate, as_record
 from lvmtui.gates import promotion_gates as gates_of
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
     import subprocess
 
     from lvmtui.store.reader import Reader
-    from lvmtui.store.records import Checkpoint, Evaluation, Promotion
+    from lvmtui.store.records import Checkpoint, Evaluation, Promotion, Run
+
+TEST_FAILED = "test_failed"
+"""Kind of the event that says why a promoted checkpoint was not judged."""
 
 LOG_NAME = "test.log"
 """What judging on the test split in the background says, in the run's folder."""
@@ -121,14 +126,33 @@ def start_test(store_target: str | os.PathLike[str], promotion: Promotion) -> Ju
     return Judging(process, log, begins)
 
 
+def report_failure(store_target: str | os.PathLike[str], promotion: Promotion, judging: Judging) -> None:
+    """Have an event say why a judging failed, if it does, for those who look from elsewhere. Does not wait;
+    when this process ends first, only the log says so."""
+    threading.Thread(
+        target=_report_failure, args=(store_target, promotion, judging), name="judging", daemon=True
+    ).start()
+
+
+def _report_failure(store_target: str | os.PathLike[str], promotion: Promotion, judging: Judging) -> None:
+    from lvmtui.store.control import Controller
+    from lvmtui.store.records import Severity
+
+    if not judging.process.wait():
+        return
+    with suppress(LvmtuiError, OSError), launcher.open_store(store_target) as database:
+        message = f"not judged on the test split: {' '.join(judging.reason().split())}"
+        Controller(database).record(promotion.run_id, TEST_FAILED, message, Severity.ERROR)
+
+
 def test_result(store_target: str | os.PathLike[str], promotion: Promotion) -> str:
     """What the promoted checkpoint scored on the test split, in words.
 
     Raises:
         TrainingError: the store has no such score.
     """
-    from lvmtui.leaderboard.verdicts import sentence, strongest, worth
-    from lvmtui.store.looks import test_evaluation, test_looks, words
+    from lvmtui.leaderboard.verdicts import strongest
+    from lvmtui.store.looks import test_evaluation, test_looks
     from lvmtui.store.reader import Reader
 
     with launcher.open_store(store_target, read_only=True) as database:
@@ -139,11 +163,25 @@ def test_result(store_target: str | os.PathLike[str], promotion: Promotion) -> s
         if evaluation is None:
             raise TrainingError(f"{run.name} has no score on the test split", "See its folder's test.log.")
         baseline = strongest(reader.baselines(evaluation.protocol_id), split="test")
-        count = test_looks(reader, run.data_fingerprint or "")
-        return (
-            f"{run.name} on the test split: Hit@5 {_with_interval(evaluation)}. "
-            f"{sentence(worth(evaluation, baseline, run.targets))}. The split was {words(count)}."
-        )
+        return test_words(run, evaluation, baseline, test_looks(reader, run.data_fingerprint or ""))
+
+
+def test_words(run: Run, evaluation: Evaluation, baseline: Evaluation | None, looks: int) -> str:
+    """A score on the test split, in words.
+
+    Args:
+        run: the run.
+        evaluation: its evaluation there.
+        baseline: the strongest baseline there; None: none was judged.
+        looks: how often the split was looked at.
+    """
+    from lvmtui.leaderboard.verdicts import sentence, worth
+    from lvmtui.store.looks import words
+
+    return (
+        f"{run.name} on the test split: Hit@5 {_with_interval(evaluation)}. "
+        f"{sentence(worth(evaluation, baseline, run.targets))}. The split was {words(looks)}."
+    )
 
 
 def _promoted(reader: Reader, promotion: Promotion) -> Checkpoint | None:

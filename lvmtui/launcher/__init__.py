@@ -1,8 +1,8 @@
 """Starts and signals runs: the only place that starts engine processes. Knows no screen."""
 
 from lvmtui.launcher import queueing
-from lvmtui.launcher.filling import fill_slots
-from lvmtui.launcher.launching import NOW, Start, launch, launch_group
+from lvmtui.launcher.filling import fill, fill_slots
+from lvmtui.launcher.launching import NOW, Start, check_group, launch, launch_group
 from lvmtui.launcher.places import open_store, run_folder
 from lvmtui.launcher.processes import ask_engine, collect, run_engine, run_hook, run_python, start_engine
 from lvmtui.launcher.steering import REMOTE_SILENCE, kill, proven_loss, resume, stop, stop_group
@@ -12,7 +12,9 @@ __all__ = [
     "REMOTE_SILENCE",
     "Start",
     "ask_engine",
+    "check_group",
     "collect",
+    "fill",
     "fill_slots",
     "kill",
     "launch",

@@ -19,7 +19,7 @@ from lvmtui.store import slots
 from lvmtui.store.records import NewRun, Run
 
 if TYPE_CHECKING:
-    from lvmtui.recipe import Recipe
+    from lvmtui.recipe import Recipe, Written
     from lvmtui.store.database import Database
 
 MOST_RUNS = 200
@@ -56,7 +56,7 @@ NOW = Start()
 
 def launch(
     store_target: str | os.PathLike[str],
-    phase: str,
+    phase: str | Written,
     overrides: Sequence[str] | Mapping[str, str] = (),
     *,
     note: str = "",
@@ -66,7 +66,7 @@ def launch(
 
     Args:
         store_target: path or URL; the store is made when there is none.
-        phase: name of a recipe, or path of a `.toml` file.
+        phase: name of a recipe, path of a `.toml` file, or a recipe's text.
         overrides: `key=value` texts, or field name -> value text.
         note: anything worth remembering about the run.
         start: when and where.
@@ -98,7 +98,7 @@ def launch(
 
 def launch_group(
     store_target: str | os.PathLike[str],
-    phases: Sequence[str],
+    phases: Sequence[str | Written],
     overrides: Sequence[str] | Mapping[str, str] = (),
     *,
     seeds: int = 1,
@@ -113,7 +113,7 @@ def launch_group(
 
     Args:
         store_target: path or URL; the store is made when there is none.
-        phases: names of recipes, ranges of them (`phase-1..phase-3`), or paths of `.toml` files.
+        phases: names of recipes, ranges of them (`phase-1..phase-3`), paths of `.toml` files, or texts.
         overrides: as for `launch`; for all of them.
         seeds: runs of each, from the recipe's own seed on.
         jobs: how many run at once; they may share a device.
@@ -130,29 +130,48 @@ def launch_group(
         StoreError: the store cannot be written.
         LaunchError: a process could not be started.
     """
-    from lvmtui import recipe as recipes
-
-    names = list(dict.fromkeys(name for text in phases for name in recipes.expand(text)))
-    if min(seeds, jobs, len(names)) < 1:
-        raise UsageError("there is nothing to launch", "Give at least one phase, one seed and one job.")
-    if len(names) * seeds > MOST_RUNS:
-        raise UsageError(f"that would be {len(names) * seeds} runs", f"At most {MOST_RUNS} at once.")
-    news = [
-        _checked(name, overrides, note=note, start=start, later=k) for k in range(seeds) for name in names
-    ]
+    news = check_group(phases, overrides, seeds=seeds, jobs=jobs, note=note, start=start)
     with open_store(store_target, create=True) as database:
         from lvmtui.store.control import Controller
         from lvmtui.store.reader import Reader
 
         _check_awaited(database, start)
         worker = None if start.waits else this_host.worker()
-        made = Controller(database).create_group(news, "+".join(phases)[:60], jobs=jobs, worker=worker)
+        label = "+".join(phase if isinstance(phase, str) else phase.name for phase in phases)[:60]
+        made = Controller(database).create_group(news, label, jobs=jobs, worker=worker)
         if start.waits:
             fill(database)
         for run in made:
             if run.pid is not None:
                 start_claimed(database, run)
         return [Reader(database).run(run.id) for run in made]
+
+
+def check_group(
+    phases: Sequence[str | Written],
+    overrides: Sequence[str] | Mapping[str, str] = (),
+    *,
+    seeds: int = 1,
+    jobs: int = 1,
+    note: str = "",
+    start: Start = NOW,
+) -> list[NewRun]:
+    """What `launch_group` would make, with nothing wrong that can be seen without a store.
+
+    Raises:
+        UsageError, RecipeError, MissingDependency, DataError: as for `launch_group`.
+    """
+    from lvmtui import recipe as recipes
+
+    expanded = (recipes.expand(phase) if isinstance(phase, str) else [phase] for phase in phases)
+    names = list(dict.fromkeys(name for found in expanded for name in found))
+    if min(seeds, jobs, len(names)) < 1:
+        raise UsageError("there is nothing to launch", "Give at least one phase, one seed and one job.")
+    if len(names) * seeds > MOST_RUNS:
+        raise UsageError(f"that would be {len(names) * seeds} runs", f"At most {MOST_RUNS} at once.")
+    return [
+        _checked(name, overrides, note=note, start=start, later=k) for k in range(seeds) for name in names
+    ]
 
 
 def _check_awaited(database: Database, start: Start) -> None:
@@ -163,7 +182,7 @@ def _check_awaited(database: Database, start: Start) -> None:
 
 
 def _checked(
-    phase: str,
+    phase: str | Written,
     overrides: Sequence[str] | Mapping[str, str],
     *,
     note: str,

@@ -14,6 +14,7 @@ from lvmtui.recipe.fields import (
     parse_overrides,
 )
 from lvmtui.recipe.files import (
+    Written,
     build,
     expand,
     from_json,
@@ -48,6 +49,7 @@ __all__ = [
     "StopSection",
     "TargetsSection",
     "TrainSection",
+    "Written",
     "allowed",
     "build",
     "differences",

@@ -4,6 +4,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -117,12 +118,23 @@ def expand(text: str) -> list[str]:
     return found
 
 
-def load(phase: str, overrides: Mapping[str, str] | None = None) -> Recipe:
-    """The recipe of a phase by name, or of a `.toml` file by path, with overrides.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A recipe's TOML text that comes from elsewhere than a file of this machine."""
+
+    text: str
+    name: str
+    """Of the phase, where the text does not say."""
+
+
+def load(phase: str | Written, overrides: Mapping[str, str] | None = None) -> Recipe:
+    """The recipe of a phase by name, of a `.toml` file by path, or of a text, with overrides.
 
     Raises:
         RecipeError: unknown phase, unreadable file, wrong field.
     """
+    if isinstance(phase, Written):
+        return _parse(phase.text, phase.name, overrides, source="the recipe")
     if phase.endswith(".toml"):
         return load_file(Path(phase), overrides)
     files = recipe_files()
@@ -144,13 +156,21 @@ def load_file(path: Path, overrides: Mapping[str, str] | None = None) -> Recipe:
         RecipeError: unreadable, no TOML, wrong field.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise RecipeError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise RecipeError(f"{path} is not valid TOML: {error}") from error
-    values.setdefault("name", path.stem)
-    return build(values, overrides, source=str(path))
+    return _parse(text, path.stem, overrides, source=str(path))
+
+
+def _parse(text: str, name: str, overrides: Mapping[str, str] | None, *, source: str) -> Recipe:
+    try:
+        values = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise RecipeError(f"{source} is not valid TOML: {error}") from error
+    values.setdefault("name", name)
+    return build(values, overrides, source=source)
 
 
 def from_json(text: str) -> Recipe:
