@@ -11,9 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-DEFAULT_STORE = "runs.db"
-STORE_VARIABLE = "LVMTUI_STORE"
-"""Environment variable that names the store where `--store` does not."""
+from lvmtui.store.location import DEFAULT_STORE, STORE_VARIABLE
 
 DUMB = frozenset({"dumb", "unknown"})
 """Values of TERM that stand for terminals that can only write line after line."""
@@ -35,22 +33,32 @@ def require_screen() -> None:
         )
 
 
-def dashboard_options(arguments: Sequence[str]) -> dict[str, str | bool] | None:
+def dashboard_options(arguments: Sequence[str]) -> dict[str, str | bool | tuple[str, ...]] | None:
     """What the dashboard is to be opened with; None where something else is asked for, or nothing that can be
     told at a glance."""
-    found: dict[str, str | bool] = {"store": os.environ.get(STORE_VARIABLE) or DEFAULT_STORE}
+    found: dict[str, str | bool | tuple[str, ...]] = {
+        "store": os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
+    }
+    named: list[str] = []
     left = list(arguments)
     while left:
-        argument = left.pop(0)
-        if argument in {"--readonly", "--ascii"}:
-            found[argument.removeprefix("--")] = True
-        elif argument.startswith("--store=") and argument != "--store=":
-            found["store"] = argument.removeprefix("--store=")
-        elif argument == "--store" and left and left[0] and not left[0].startswith("-"):
-            found["store"] = left.pop(0)
+        option, equals, value = left.pop(0).partition("=")
+        if option in {"--store", "--host"}:
+            value = value if equals else left.pop(0) if left else ""
+            if not value or (value.startswith("-") and not equals):
+                return None
+            if option == "--host":
+                named.append(value)
+            else:
+                found["store"] = value
+        elif option in {"--readonly", "--ascii", "--local"} and not equals:
+            found[option.removeprefix("--")] = True
         else:
             return None
-    return found
+    # What they mean is looked up where the settings are read.
+    if found.pop("local", False):
+        return None if named else {**found, "hosts": ()}
+    return {**found, "hosts": tuple(named)} if named else found
 
 
 def main() -> int:
@@ -59,6 +67,11 @@ def main() -> int:
     Returns:
         The exit code, as `lvmtui.cli.main`.
     """
+    if sys.argv[1:2] == ["agent"]:
+        # Whoever connects waits for it.
+        from lvmtui.remote.stdio import main as agent
+
+        return agent(sys.argv[2:])
     options = dashboard_options(sys.argv[1:])
     if options is None or not (sys.stdin.isatty() and sys.stdout.isatty()):
         from lvmtui.cli import main as command_line

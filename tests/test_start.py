@@ -13,6 +13,8 @@ from lvmtui.start import dashboard_options, require_screen
         (("--store", "a.db"), {"store": "a.db"}),
         (("--store=a=b.db", "--readonly"), {"store": "a=b.db", "readonly": True}),
         (("--ascii", "--store", "a.db"), {"store": "a.db", "ascii": True}),
+        (("--host", "gpu1", "--host=b:c=d.db"), {"store": "runs.db", "hosts": ("gpu1", "b:c=d.db")}),
+        (("--local",), {"store": "runs.db", "hosts": ()}),
     ],
 )
 def test_the_dashboard_is_known_by_its_options(
@@ -34,6 +36,10 @@ def test_the_dashboard_is_known_by_its_options(
         ("--store", "a.db", "ls"),
         ("--readonli",),
         ("--readonly=1",),
+        ("--host",),
+        ("--host", "-x"),
+        ("--host", "gpu1", "--local"),
+        ("--host", "gpu1", "ls"),
     ],
 )
 def test_everything_else_is_left_to_the_command_line(arguments: tuple[str, ...]) -> None:
