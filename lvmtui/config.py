@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from lvmtui.alerts.settings import AlertSettings, alert_settings
 from lvmtui.errors import UsageError, did_you_mean
 from lvmtui.paths import config_file, state_file, write_atomically
+from lvmtui.remote.hosts import Host, hosts_of, slot_of, words_of
 
 AXES = ("epoch", "step", "time")
 """What a chart's x axis can show."""
@@ -73,6 +74,20 @@ class ViewOptions:
     """Only events that are warnings or errors."""
     events_seen: int = 0
     """Id of the newest event when the events screen was last left; 0: it never was."""
+    events_seen_there: tuple[str, ...] = ()
+    """The same for each watched host."""
+
+    @property
+    def seen(self) -> tuple[int, ...]:
+        """Both together: an id says which store it is of."""
+        there = (int(text) for text in self.events_seen_there if text.isascii() and text.isdecimal())
+        return tuple(filter(None, (self.events_seen, *there)))
+
+    def having_seen(self, newest: Collection[int]) -> ViewOptions:
+        """The options after a visit of the events screen that ended with these events."""
+        local = [event_id for event_id in newest if not slot_of(event_id)]
+        there = [str(event_id) for event_id in newest if slot_of(event_id)]
+        return replace(self, events_seen=max(local, default=0), events_seen_there=tuple(there))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +102,10 @@ class Config:
     """Command id -> comma-separated keys."""
     alerts: AlertSettings = field(default_factory=AlertSettings)
     """What is told of runs, and where to."""
+    hosts: Mapping[str, Host] = field(default_factory=dict)
+    """Machines that have a name, by it."""
+    ssh_command: tuple[str, ...] = ()
+    """Program and arguments that connect to them; empty: `ssh`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +144,10 @@ def load_config(path: Path | None = None, *, commands: Iterable[str] = ()) -> Co
 
 
 def _checked(values: dict[str, Any], file: Path, commands: list[str]) -> Config:
-    kinds: dict[str, type] = {"theme": str, "ascii": bool, "keys": dict, "alerts": dict}
+    kinds: dict[str, type] = {
+        **{"theme": str, "ascii": bool, "keys": dict, "alerts": dict},
+        **{"hosts": dict, "ssh_command": object},
+    }
     words = {str: "a text", bool: "true or false", dict: "a table"}
     for name, value in values.items():
         if name not in kinds:
@@ -139,8 +161,14 @@ def _checked(values: dict[str, Any], file: Path, commands: list[str]) -> Config:
             raise UsageError(
                 f"{file}: keys.{name} = {keys!r} is not a key", 'For example: launch = "n" or "n,f2".'
             )
-    alerts = alert_settings(values.pop("alerts", {}), file)
-    return Config(**values, alerts=alerts)
+    return Config(
+        theme=values.get("theme", ""),
+        ascii=values.get("ascii", False),
+        keys=values.get("keys", {}),
+        alerts=alert_settings(values.get("alerts", {}), file),
+        hosts=hosts_of(values.get("hosts", {}), file),
+        ssh_command=words_of(values.get("ssh_command", ()), f"{file}: ssh_command"),
+    )
 
 
 def load_state(store: str, path: Path | None = None) -> UiState:
