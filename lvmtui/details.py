@@ -19,7 +19,7 @@ from lvmtui.snapshot import CloseUp, RunDetail, Series, Slicing
 from lvmtui.store.records import Checkpoint, Evaluation, Event, Latency, Protocol, Run
 
 if TYPE_CHECKING:
-    from lvmtui.store.reader import Point, Reader
+    from lvmtui.store.reader import Place, Point, Reader
 
 CURVE_POINTS = 20_000
 """A curve with more points than this is thinned."""
@@ -76,8 +76,8 @@ class Curve:
         self._count = self._rows.shape[1]
         self.is_thinned = True
 
-    def around(self, close_up: CloseUp, origin: float) -> tuple[int, int] | None:
-        """Ids of the points that are kept just outside a stretch; None where there is nothing of it.
+    def around(self, close_up: CloseUp, origin: float) -> tuple[Place, Place] | None:
+        """Ids and steps of the points that are kept just outside a stretch; None where nothing is in it.
 
         Args:
             close_up: the stretch.
@@ -87,7 +87,9 @@ class Curve:
         x = {"step": step, "epoch": epoch}.get(close_up.axis, time - origin)
         first = max(0, int(np.searchsorted(x, close_up.low, side="left")) - 1)
         last = min(self._count - 1, int(np.searchsorted(x, close_up.high, side="right")))
-        return (int(ids[first]), int(ids[last])) if first < last else None
+        if first >= last:
+            return None
+        return (int(ids[first]), int(step[first])), (int(ids[last]), int(step[last]))
 
     def set_close(self, points: Sequence[Point]) -> None:
         """Have every point of a stretch; with no points, of none."""
@@ -164,6 +166,19 @@ class Detail:
         self._evaluations = ()
         self._position = 0
 
+    def forget_scores(self) -> None:
+        """Read evaluations again from the first: some were put before others."""
+        self._evaluations = ()
+
+    def forget_events(self) -> None:
+        """Read events again from the first: some were put before others."""
+        self._events.clear()
+        self._last_event = 0
+
+    def forget_hits(self) -> None:
+        """Work out again what takes ranks: there are others."""
+        self._hits_of = None
+
     def read_history_upto(self, reader: Reader, upto: int) -> None:
         """Find out what there is to read after `position`, up to the id `upto`."""
         if self._history is None:
@@ -214,12 +229,11 @@ class Detail:
     def _close_points(
         self, reader: Reader, key: str, curve: Curve, close_up: CloseUp | None, origin: float
     ) -> Sequence[Point]:
-        ids = None if close_up is None else curve.around(close_up, origin)
-        if ids is None:
+        ends = None if close_up is None else curve.around(close_up, origin)
+        if ends is None:
             return ()
-        first, last = ids
         limit = CLOSE_UP_POINTS + 1
-        points = reader.metric_points(self.run_id, key, after=first - 1, upto=last, limit=limit)
+        points = reader.metric_stretch(self.run_id, key, *ends, limit=limit)
         return points if len(points) < limit else ()
 
     def _end_history(self) -> None:

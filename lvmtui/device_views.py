@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lvmtui.snapshot import DeviceView
@@ -36,13 +37,17 @@ class Devices:
         """Take in what is new."""
         since = now - DEVICE_PAST_SECONDS if not self._last_sample else 0.0
         samples = reader.device_samples(after=self._last_sample, since=since)
+        self.add(samples)
+        if samples:
+            self._last_sample = samples[-1].id
+
+    def add(self, samples: Iterable[DeviceSample]) -> None:
+        """Take in readings, each device's in order."""
         for sample in samples:
             held = self._samples.setdefault((sample.host, sample.device), deque(maxlen=DEVICE_READINGS))
             same = held and sample.time - held[-1].time < SAME_READING_SECONDS
             if not (same and sample.run_id != held[-1].run_id):
                 held.append(sample)
-        if samples:
-            self._last_sample = samples[-1].id
 
     def views(self, now: float) -> tuple[DeviceView, ...]:
         """The devices by host and name; the same object as before when nothing changed."""

@@ -50,19 +50,26 @@ LAST_READING = "this is the last reading of it"
 class _OpenStore:
     """An open store and what was read of it."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, *, mirror: bool = False) -> None:
         # Imported here: the first paint does not wait for them.
         from lvmtui.merge import Merge
         from lvmtui.store.reader import Reader
         from lvmtui.store.sqlite import open_reader
 
-        self._source = open_reader(target, busy_seconds=BUSY_SECONDS)
-        self._reader = Reader(self._source)
+        self._reader: Reader
+        if mirror:
+            from lvmtui.remote.mirror_reader import open_mirror
+
+            self._reader = open_mirror(target, busy_seconds=BUSY_SECONDS)
+        else:
+            self._reader = Reader(open_reader(target, busy_seconds=BUSY_SECONDS))
+        self._source = self._reader.database
         self._merge = Merge(self._reader)
         self._history = self._reader.history_mark()
         self._version: int | None = None
         self._looked_at: tuple[int, ...] = ()
         self._glanced_at: frozenset[int] = frozenset()
+        self._guesses = not mirror
         self._guess: tuple[int, ...] = ()
         """Runs that will be looked at first, as long as nobody has said."""
         self._moved = 0.0
@@ -101,6 +108,7 @@ class _OpenStore:
         whole = not (moved or turned or self.has_more) or self._merge.read_curves(
             looked_at, seconds, glanced_at
         )
+        closer |= close_up is not None and self._merge.is_close_up_old
         if closer and whole:
             self._merge.read_close_up(looked_at, close_up)
             self._close_up = close_up
@@ -121,7 +129,7 @@ class _OpenStore:
         self._merge.read(now, quickly=True)
         runs = self._merge.build((), now, is_whole=False)
         wanted = tuple(run_id for run_id in looked_at if runs.view(run_id))
-        if not wanted and runs.first_choice is not None:
+        if not wanted and runs.first_choice is not None and self._guesses:
             wanted = self._guess = (runs.first_choice,)
         self._looked_at = wanted
         self._merge.read_details(wanted)
@@ -150,13 +158,17 @@ class Feed:
         on_snapshot: Callable[[Snapshot], None],
         *,
         clock: Callable[[], float] = time.time,
+        mirror: bool = False,
     ) -> None:
         """
         Args:
             store_target: path or URL; need not exist yet.
             on_snapshot: called in the feed's thread, once at the start and then whenever something changed.
-            clock: seconds since the epoch.
+            clock: seconds since the epoch, by the clock of the machine whose store it is.
+            mirror: it is a host's mirror (`lvmtui.remote.mirror`): who writes it calls `refresh`, so its
+                folder is not watched.
         """
+        self._is_mirror = mirror
         self._target = store_target
         self._on_snapshot = on_snapshot
         self._clock = clock
@@ -175,6 +187,8 @@ class Feed:
         self._failure: tuple[float, object] | None = None
         """When the store could not be read, and how its file looked then."""
         self._shown: Snapshot | None = None
+        self.readings = 0
+        """How often the store was looked at."""
 
     def start(self) -> None:
         """Begin to read."""
@@ -222,6 +236,7 @@ class Feed:
                 if snapshot is not self._shown:
                     self._shown = snapshot
                     self._on_snapshot(snapshot)
+                self.readings += 1
                 self._begun.set()
                 if self._store is None or not self._store.has_more:
                     self._stop.wait(LEAST_SECONDS)
@@ -240,7 +255,7 @@ class Feed:
             if self._store is None:
                 if self._shown is not None and self._just_failed():
                     return self._shown
-                self._store = _OpenStore(self._target)
+                self._store = _OpenStore(self._target, mirror=self._is_mirror)
                 self._identity = identity
                 self._failure = None
             return self._store.snapshot(self._looked_at, self._close_up, self._clock(), self._glanced_at)
@@ -290,7 +305,7 @@ class Feed:
 
     def _watch(self) -> None:
         """Wake the reader when a file of the store changes; runs in a thread of its own."""
-        if self._path is None:
+        if self._path is None or self._is_mirror:
             return
         self._begun.wait()
         # Takes its time, so neither at the top nor before there is something on the screen.

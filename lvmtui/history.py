@@ -51,7 +51,8 @@ class History:
         """Metrics of a long history -> their last value; and their first, until it is handed out."""
         self._firsts: dict[str, Point] = {}
         self._next, self._stretch = upto, 0
-        if not after:
+        if not (after or reader.origin):
+            # A mirror is thinned already, and its values are not in the order of their steps.
             self._plan()
 
     def _plan(self) -> None:

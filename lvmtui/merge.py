@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ from lvmtui.store.records import Event, Latency, Promotion, Run
 
 if TYPE_CHECKING:
     from lvmtui.details import Detail
-    from lvmtui.store.reader import Reader
+    from lvmtui.store.reader import Reader, WrittenOver
 
 DETAILS_KEPT = 6
 """Details kept of runs that are no longer looked at, so that coming back is quick."""
@@ -83,7 +83,13 @@ class Merge:
         self._latencies: dict[int, tuple[Latency, ...]] = {}
         self._audits = Audits()
         self._events: tuple[Event, ...] = ()
-        self._last_audit = self._last_latency = 0
+        self._last_audit = self._last_latency = self._audit_events = 0
+        self._mark: int | None = None
+        """Up to where it is known what was written elsewhere than behind what is known."""
+        self._lost: Mapping[int, str] | None = None
+        """What a mirror says of unfinished runs; None: this is found out here."""
+        self.is_close_up_old = False
+        """Whether there are more values of a run than when a stretch was enlarged."""
         self._snapshot: Snapshot | None = None
 
     def read(self, now: float, *, quickly: bool = False) -> None:
@@ -93,6 +99,8 @@ class Merge:
             now: seconds since the epoch.
             quickly: leave out what takes a look at every evaluation: those on test.
         """
+        is_first = self._mark is None
+        over = self._read_over()
         changed = self._read_runs()
         self._stale |= changed
         self._stale |= self._scores.read(self._runs, changed)
@@ -104,6 +112,11 @@ class Merge:
         self._read_audits()
         self._read_events()
         self._devices.read(self._reader, now)
+        if self._reader.origin and not is_first:
+            # A run may come after its evaluations.
+            self._take_over_scores({*over.get("evaluation", ()), *(changed - self._views.keys())})
+            self._take_over(over)
+        self._read_lost()
         for run_id in list(self._rewound):
             self._read_again(self._runs[run_id])
 
@@ -160,6 +173,7 @@ class Merge:
 
     def read_close_up(self, looked_at: Collection[int], close_up: CloseUp | None) -> None:
         """Read an enlarged stretch of long curves in full; None: be done with that."""
+        self.is_close_up_old = False
         for run_id in looked_at:
             if run_id in self._details:
                 self._details[run_id].read_close_up(self._reader, close_up)
@@ -191,7 +205,8 @@ class Merge:
         changed = set()
         for run in self._reader.runs(after_revision=self._revision):
             known = self._runs.get(run.id)
-            if run.attempt != (known.attempt if known else 1) and run.attempt > 1:
+            again = run.attempt != (known.attempt if known else 1) and run.attempt > 1
+            if again and not self._reader.origin:
                 self._rewound[run.id] = None
             self._runs[run.id] = run
             self._revision = max(self._revision, run.revision)
@@ -205,6 +220,52 @@ class Merge:
         if self._reader.run_count() < len(self._runs):
             self._forget(self._runs.keys() - set(self._reader.run_ids()))
         return changed
+
+    def _read_over(self) -> WrittenOver:
+        self._mark, found = self._reader.written_over(self._mark)
+        return found
+
+    def _take_over(self, over: WrittenOver) -> None:
+        """Read anew where a mirror was written elsewhere than behind what is known."""
+        if "protocol" in over:
+            self._scores.read_protocols_again()
+        for run_id in over.get("latency", ()):
+            self._latencies[run_id] = tuple(self._reader.latencies(run_id=run_id))
+            self._stale.add(run_id)
+        if "promotion" in over:
+            self._promotions = ()
+            self._read_promotions()
+        if "event" in over:
+            self._events = tuple(self._reader.events(limit=EVENTS_KEPT))
+            self._take_over_audits()
+        self.is_close_up_old |= "zoom" in over
+        for what, forget in _FORGET.items():
+            chosen = over.get(what, ())
+            for detail in self._details.values():
+                if detail.run_id in chosen or (0 in chosen and what == "ranks"):
+                    forget(detail)
+
+    def _take_over_scores(self, run_ids: Collection[int]) -> None:
+        known = {run_id: self._runs[run_id] for run_id in run_ids if run_id in self._runs}
+        self._scores.read_all_again(known)
+        self._scores.read_tests_again(known)
+        self._stale |= known.keys()
+        if 0 in run_ids:
+            self._scores.read_baselines_again()
+            self._stale |= self._runs.keys()
+
+    def _take_over_audits(self) -> None:
+        every = self._reader.events_of_kind(*EVENT_KINDS)
+        if len(every) != self._audit_events:
+            self._audits, self._audit_events = Audits(), 0
+            if every:
+                self._add_audits(every)
+
+    def _read_lost(self) -> None:
+        lost = self._reader.lost_reasons()
+        if lost is not None and lost != self._lost:
+            self._stale |= lost.keys() | (self._lost or {}).keys()
+            self._lost = lost
 
     def _forget(self, run_ids: Collection[int]) -> None:
         """Let go of runs that have left the store."""
@@ -255,9 +316,12 @@ class Merge:
 
     def _read_audits(self) -> None:
         new = self._reader.events_of_kind(*EVENT_KINDS, after=self._last_audit)
-        if not new:
-            return
+        if new:
+            self._add_audits(new)
+
+    def _add_audits(self, new: list[Event]) -> None:
         self._last_audit = new[-1].id
+        self._audit_events += len(new)
         runs, fingerprints = self._audits.add(new)
         self._stale |= runs
         if fingerprints:
@@ -273,8 +337,9 @@ class Merge:
 
     @property
     def has_unfinished(self) -> bool:
-        """Whether there is a run that is not done: its process may die at any time."""
-        return bool(self._unfinished)
+        """Whether there is a run that is not done and that is to be looked after: its process may die at any
+        time."""
+        return bool(self._unfinished) and self._lost is None
 
     def build(
         self,
@@ -352,6 +417,8 @@ class Merge:
 
     def _due(self, now: float) -> set[int]:
         """Unfinished runs whose process was not looked for lately."""
+        if self._lost is not None:
+            return set()
         clock = time.monotonic()
         return {
             run_id
@@ -361,7 +428,10 @@ class Merge:
         }
 
     def _view(self, run: Run, now: float) -> RunView:
-        reason = lost_reason(run, now)
+        if self._lost is not None:
+            reason = self._lost.get(run.id) if run.id in self._unfinished else None
+        else:
+            reason = lost_reason(run, now)
         if run.id in self._unfinished:
             self._checked[run.id] = now, time.monotonic()
         view = run_view(
@@ -376,6 +446,8 @@ class Merge:
             test=self._scores.test(run.id),
             latencies=self._latencies.get(run.id, ()),
         )
+        if self._lost is not None:
+            return view
         old = self._views.get(run.id)
         if old is not None and old.state is State.LOST is view.state and old.run == run:
             # Else "no heartbeat for 7 s" would count on, and repaint, for ever.
@@ -387,3 +459,12 @@ class Merge:
         run = self._reader.run(view.run.id)
         reason = lost_reason(run, now) or ""
         return replace(view, run=run, state=shown_state(run, reason), lost_reason=reason)
+
+
+_FORGET: Mapping[str, Callable[[Detail], None]] = {
+    "metric": lambda detail: detail.forget_history(),
+    "evaluation": lambda detail: detail.forget_scores(),
+    "event": lambda detail: detail.forget_events(),
+    "ranks": lambda detail: detail.forget_hits(),
+}
+"""What was written elsewhere -> what a detail lets go of."""

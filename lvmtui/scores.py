@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from lvmtui.store.reader import Reader
 
 
+RUNS_AT_ONCE = 500
+"""Runs that one query names; SQLite takes 999 parameters everywhere."""
+
+
 class Scores:
     """Best and newest evaluation on validation of every run, its newest on test, baselines, protocols."""
 
@@ -94,10 +98,39 @@ class Scores:
 
     def read_again(self, run: Run) -> None:
         """Read a run's evaluations anew: they were rewritten."""
-        self._last.pop(run.id, None)
-        self._best.pop(run.id, None)
-        for evaluation in self._reader.list_scores(run.id):
-            self._take(evaluation, run)
+        self.read_all_again({run.id: run})
+
+    def read_all_again(self, runs: Mapping[int, Run]) -> None:
+        """The same of several runs."""
+        wanted = list(runs)
+        for place in range(0, len(wanted), RUNS_AT_ONCE):
+            chosen = wanted[place : place + RUNS_AT_ONCE]
+            for run_id in chosen:
+                self._last.pop(run_id, None)
+                self._best.pop(run_id, None)
+            for evaluation in self._reader.list_scores(chosen):
+                self._take(evaluation, runs.get(evaluation.run_id or 0))
+
+    def read_tests_again(self, run_ids: Collection[int]) -> None:
+        """Look through some runs' evaluations for those on test, if `read_tests` has done so before."""
+        if self._without_tests:
+            return
+        for run_id in run_ids:
+            self._test.pop(run_id, None)
+        wanted = list(run_ids)
+        for place in range(0, len(wanted), RUNS_AT_ONCE):
+            for evaluation in self._reader.test_evaluations(wanted[place : place + RUNS_AT_ONCE]):
+                self._take(evaluation, None)
+
+    def read_baselines_again(self) -> None:
+        """Read the baselines anew: some were put before others."""
+        self._baseline_rows = self._reader.baseline_evaluations()
+        self._set_baselines()
+        self._read_protocols(self._baseline_rows)
+
+    def read_protocols_again(self) -> None:
+        """Read the protocols anew: more is known of one."""
+        self.protocols = MappingProxyType({item.id: item for item in self._reader.protocols()})
 
     def forget(self, run_ids: Collection[int]) -> None:
         """Let go of runs that have left the store."""
@@ -132,4 +165,4 @@ class Scores:
 
     def _read_protocols(self, evaluations: Collection[Evaluation]) -> None:
         if not {evaluation.protocol_id for evaluation in evaluations} <= self.protocols.keys():
-            self.protocols = MappingProxyType({item.id: item for item in self._reader.protocols()})
+            self.read_protocols_again()
