@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -35,12 +35,11 @@ from lvmtui.parts.queueing import QueueRequests
 from lvmtui.parts.remembering import Remembering
 from lvmtui.parts.repaint import ThinRepaint
 from lvmtui.parts.theming import Theming
-from lvmtui.snapshot import Snapshot
+from lvmtui.parts.watching import Watching
+from lvmtui.remote.hosts import Host, parse_hosts, slot_of, watched
 
 if TYPE_CHECKING:
     from textual.command import Provider
-
-    from lvmtui.feed import Feed
 
 MARKS = 64
 """Runs that can be overlaid at once: a colour and sign of its own for each."""
@@ -53,9 +52,9 @@ def _palette() -> type[Provider]:
 
 
 class LvmtuiApp(
-    Organising, QueueRequests, Remembering, Navigation, Theming, Alerting, Clipboard, ThinRepaint
+    Organising, QueueRequests, Remembering, Watching, Navigation, Theming, Alerting, Clipboard, ThinRepaint
 ):
-    """Shows one run store."""
+    """Shows a run store, and those of watched hosts beside it."""
 
     TITLE = "lvmtui"
     CSS_PATH = Path(__file__).with_name("app.tcss")
@@ -74,6 +73,8 @@ class LvmtuiApp(
         ascii_only: bool = False,
         config: Config | None = None,
         trouble: str = "",
+        hosts: Sequence[Host] = (),
+        ssh: Sequence[str] = (),
     ) -> None:
         """
         Args:
@@ -83,9 +84,12 @@ class LvmtuiApp(
             ascii_only: draw with ASCII characters only.
             config: the user's settings.
             trouble: something to tell at the start.
+            hosts: machines that are watched too.
+            ssh: program and arguments that connect to them; empty: as usual.
         """
         super().__init__()
         config = config or Config()
+        self.hosts, self.ssh = tuple(hosts), tuple(ssh)
         self.store = store
         self.readonly = readonly
         self.config = config
@@ -98,7 +102,8 @@ class LvmtuiApp(
         self._frozen_runs = 0
         self._wanted = focus
         """A run that the cursor goes to once the feed has seen it."""
-        self._feed: Feed | None = None
+        self._missed: int | None = None
+        """A run of a host that the cursor was on and that is missing, until the cursor is moved."""
         problems = self.take_themes(config.theme or remembered.theme)
         self._trouble = "\n".join(filter(None, [trouble, *problems, *keymap.problems(self.keymap)]))
         self.set_keymap(self.keymap)
@@ -116,25 +121,17 @@ class LvmtuiApp(
         self.watch_themes()
 
     def _start_feed(self) -> None:
-        from lvmtui.feed import Feed
-
-        self._feed = Feed(self.store, self._post_snapshot)
-        self._feed.set_looked_at(self.looked_at(), glanced_at=self.glanced_at())
-        self._feed.start()
-
-    def _post_snapshot(self, snapshot: Snapshot) -> None:
-        """Called in the feed's thread; posting is safe from there."""
-        self.post_message(SnapshotRead(snapshot))
+        self.start_fleet(self.looked_at(), self.glanced_at())
 
     def on_unmount(self) -> None:
         """Stop reading and remember how things were."""
-        if self._feed is not None:
-            self._feed.stop()
+        if self.fleet is not None:
+            self.fleet.stop()
         self.save()
 
     @on(SnapshotRead)
     def take_snapshot(self, message: SnapshotRead) -> None:
-        """Show what the feed has read."""
+        """Show what was read."""
         self.snapshot = message.snapshot
         known = {view.run.id for view in message.snapshot.runs}
         if len(known) > 2 * self._frozen_runs:
@@ -143,16 +140,23 @@ class LvmtuiApp(
             gc.freeze()
         if message.snapshot.is_whole and not gc.isenabled():
             gc.enable()  # see `lvmtui.start`
-        if self._wanted in known:
-            self.focused_run, self._wanted = self._wanted, None
-        elif self.focused_run not in known:
-            self.focused_run = message.snapshot.first_choice
-        if known and not known.issuperset(self.marked):
-            self.marked = tuple(run_id for run_id in self.marked if run_id in known)
+        self._choose_run(known)
+        self.settle_marks(known, self.may_return)
         self.look_for_alerts()
         self._changed()
         self.look_after_stopping()
         self.look_after_queue()
+
+    def _choose_run(self, known: Collection[int]) -> None:
+        """Put the cursor on the run that is wanted, or on another if its own is gone."""
+        if self._wanted in known:
+            self.focused_run, self._wanted = self._wanted, None
+        elif self.focused_run not in known and self.snapshot is not None:
+            lost, self.focused_run = self.focused_run, self.snapshot.first_choice
+            if lost is not None and slot_of(lost) and self.may_return(lost):
+                self._missed = lost
+        elif self._missed in known:
+            self.focused_run, self._missed = self._missed, None
 
     def looked_at(self) -> tuple[int, ...]:
         """Ids of the runs whose details are shown."""
@@ -175,8 +179,9 @@ class LvmtuiApp(
     def share_state(self) -> None:
         """Set the state on the uppermost of our screens, and tell the feed what that shows; the others ask
         when they come to the front."""
-        if self._feed is not None:
-            self._feed.set_looked_at(self.looked_at(), glanced_at=self.glanced_at())
+        if self.fleet is not None:
+            self.fleet.set_looked_at(self.looked_at(), glanced_at=self.glanced_at())
+            self.fleet.set_devices_wanted(self.current_mode == "devices")
         screen = self.uppermost
         if screen is None:
             return
@@ -191,7 +196,7 @@ class LvmtuiApp(
     def focus_run(self, message: RunFocused) -> None:
         """The cursor is on another run."""
         if message.run_id != self.focused_run:
-            self.focused_run = message.run_id
+            self.focused_run, self._missed = message.run_id, None
             self._changed(remember=True)
 
     @on(RunMarked)
@@ -200,7 +205,7 @@ class LvmtuiApp(
         run_id = message.run_id
         if run_id in self.marked:
             self.marked = tuple(other for other in self.marked if other != run_id)
-        elif len(self.marked) >= MARKS:
+        elif len(self.marked) + len(self.marked_elsewhere) >= MARKS:
             self.tell(f"{MARKS} runs are marked already; x clears the marks", severity="warning")
             return
         else:
@@ -217,8 +222,8 @@ class LvmtuiApp(
     @on(StretchEnlarged)
     def look_closer(self, message: StretchEnlarged) -> None:
         """Have the feed read long curves in full where they are enlarged."""
-        if self._feed is not None:
-            self._feed.set_close_up(message.close_up)
+        if self.fleet is not None:
+            self.fleet.set_close_up(message.close_up)
 
     @on(RunOpened)
     async def open_run(self, message: RunOpened) -> None:
@@ -230,8 +235,8 @@ class LvmtuiApp(
     def run_appeared(self, run_id: int) -> None:
         """Put the cursor on a run that was launched from here, once it is read."""
         self._wanted = run_id
-        if self._feed is not None:
-            self._feed.refresh()
+        if self.fleet is not None:
+            self.fleet.refresh()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """--readonly takes away what changes runs; the question marks of modals take away everything else."""
@@ -242,7 +247,7 @@ class LvmtuiApp(
 
     def action_clear_marks(self) -> None:
         """Overlay no run."""
-        self.marked = ()
+        self.marked = self.marked_elsewhere = ()
         self._changed(remember=True)
 
     def action_theme(self) -> None:
@@ -273,6 +278,7 @@ def make_app(
     focus: int | None = None,
     ascii: bool = False,  # noqa: A002
     theme: str | None = None,
+    hosts: Sequence[str] | None = None,
 ) -> LvmtuiApp:
     """The App with the user's settings; what is wrong with those it tells when it starts.
 
@@ -282,6 +288,10 @@ def make_app(
         focus: id of the run to put the cursor on.
         ascii: draw with ASCII characters only.
         theme: used in place of the one in the settings.
+        hosts: machines that are watched too, as `--host` names them; None: those of the settings.
+
+    Raises:
+        UsageError: a host makes no sense.
     """
     trouble = ""
     try:
@@ -290,7 +300,24 @@ def make_app(
         config, trouble = Config(), f"{error}\nThe defaults are used."
     if theme is not None:
         config = replace(config, theme=theme)
-    return LvmtuiApp(store, readonly=readonly, focus=focus, ascii_only=ascii, config=config, trouble=trouble)
+    found = watched(config.hosts) if hosts is None else parse_hosts(hosts, config.hosts)
+    return LvmtuiApp(
+        store,
+        readonly=readonly,
+        focus=focus,
+        ascii_only=ascii,
+        config=config,
+        trouble=trouble,
+        hosts=found,
+        ssh=_ssh(config) if found else (),
+    )
+
+
+def _ssh(config: Config) -> tuple[str, ...]:
+    """How ssh is called."""
+    from lvmtui.remote.ssh import ssh_words
+
+    return ssh_words(config)
 
 
 def run_app(
@@ -299,12 +326,13 @@ def run_app(
     readonly: bool = False,
     focus: int | None = None,
     ascii: bool = False,  # noqa: A002
+    hosts: Sequence[str] | None = None,
 ) -> int:
     """Open the dashboard on a store, as `make_app`, and return its exit code."""
     if sys.stdout.isatty():
         # What a shell has exported may be the size of another terminal, and would hold after a resize too.
         for name in ("COLUMNS", "LINES"):
             os.environ.pop(name, None)
-    app = make_app(store, readonly=readonly, focus=focus, ascii=ascii)
+    app = make_app(store, readonly=readonly, focus=focus, ascii=ascii, hosts=hosts)
     app.run()
     return app.return_code or 0

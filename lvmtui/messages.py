@@ -67,8 +67,8 @@ class RunOpened(Message):
 class EventsSeen(Message):
     """The events screen has shown everything up to here."""
 
-    newest: int
-    """Id of the newest event."""
+    newest: tuple[int, ...]
+    """Id of the newest event of each store."""
     alerts: int
     """How many alerts there were in this session."""
 
@@ -113,3 +113,20 @@ class AnnotateRequested(Message):
     """The run's note and tags should be edited."""
 
     run_id: int
+
+
+@dataclass
+class HostTried(Message):
+    """A watched host that cannot be reached should be tried again at once."""
+
+    host: str
+    """Its name."""
+
+
+@dataclass
+class RequestWithdrawn(Message):
+    """Something that a watched host was to be asked should not be asked any more."""
+
+    host: str
+    """Its name."""
+    request_id: str

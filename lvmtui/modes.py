@@ -39,11 +39,18 @@ def _events() -> Screen[None]:
     return EventsScreen()
 
 
+def _hosts() -> Screen[None]:
+    from lvmtui.screens.hosts import HostsScreen
+
+    return HostsScreen()
+
+
 MODES: Mapping[str, Callable[[], Screen[None]]] = {
     "dashboard": _dashboard,
     "leaderboard": _leaderboard,
     "compare": _compare,
     "devices": _devices,
     "events": _events,
+    "hosts": _hosts,
 }
 """Id of the command that shows it -> its screen."""

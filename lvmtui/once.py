@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from textual.strip import Strip
 
     from lvmtui.app import LvmtuiApp
+    from lvmtui.snapshot import Snapshot
 
-SCREENS = ("dashboard", "run", "leaderboard", "compare", "devices", "events", "help")
+SCREENS = ("dashboard", "run", "leaderboard", "compare", "devices", "events", "hosts", "help")
 """What can be drawn."""
 
 READ_SECONDS = 30.0
@@ -39,7 +40,7 @@ class Frame:
     """The same with ANSI colours, in the colour system that was asked for."""
     svg: str
     problem: str = ""
-    """What is wrong with the store."""
+    """What is wrong with the store, or with a host that is watched."""
 
 
 def take(
@@ -147,8 +148,13 @@ def _frame(app: LvmtuiApp, colours: ColorSystem | None) -> Frame:
         lines=_lines(app),
         coloured=tuple(_ansi(strip, system) for strip in _strips(app)),
         svg=app.export_screenshot(title="lvmtui"),
-        problem=app.snapshot.problem if app.snapshot else "",
+        problem=_problem(app.snapshot) if app.snapshot else "",
     )
+
+
+def _problem(snapshot: Snapshot) -> str:
+    hosts = [f"{host.name}: {host.reason}" for host in snapshot.hosts if host.reason]
+    return "; ".join(filter(None, [snapshot.problem, *hosts]))
 
 
 def _ansi(strip: Strip, system: ColorSystem) -> str:

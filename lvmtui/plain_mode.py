@@ -8,38 +8,47 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from lvmtui import format as fmt
 from lvmtui.alerts.kinds import Kind
 from lvmtui.alerts.watch import Watch
-from lvmtui.feed import Feed
 from lvmtui.remaining import remaining_of
-from lvmtui.snapshot import RunView, Snapshot, State
+from lvmtui.remote.fleet import Fleet
+from lvmtui.remote.hosts import Host
+from lvmtui.snapshot import Contact, HostView, RunView, Snapshot, State
+from lvmtui.store.lifecycle import Status
 from lvmtui.store.records import Evaluation
 
 LISTED = 200
 """Runs that are listed at the start; the others are counted."""
 
-TOLD_ALREADY = frozenset({Kind.NEW_BEST, Kind.EARLY_STOP, Kind.COMPLETED, Kind.FAILED, Kind.LOST})
-"""Alerts that say what a line of the run itself says."""
+HOSTS_SECONDS = 10.0
+"""So long the list at the start waits for watched hosts."""
+
+TOLD_ALREADY = frozenset({Kind.NEW_BEST, Kind.EARLY_STOP, Kind.COMPLETED, Kind.FAILED, Kind.LOST, Kind.HOST})
+"""Alerts that say what a line of the run, or of its host, itself says."""
 
 
-def follow(store: str, tell: Callable[[str], None]) -> None:
-    """Print the runs of a store and then what changes, until KeyboardInterrupt.
+def follow(
+    store: str, tell: Callable[[str], None], *, hosts: Sequence[Host] = (), ssh: Sequence[str] = ()
+) -> None:
+    """Print the runs of a store and of watched hosts and then what changes, until KeyboardInterrupt.
 
     Args:
         store: path or URL; need not exist yet.
         tell: prints one line.
+        hosts: machines that are watched too.
+        ssh: how ssh is called; empty: as usual.
     """
     news: queue.SimpleQueue[Snapshot] = queue.SimpleQueue()
-    feed = Feed(store, news.put)
+    feed = Fleet(store, hosts, news.put, ssh=ssh, readonly=True)
     feed.start()
     try:
         before: Snapshot | None = None
         watch = Watch()
         while True:
-            now = news.get()
+            now = _arrived(news) if before is None else news.get()
             for line in opening(now) if before is None else changes(before, now):
                 tell(line)
             for alert in watch.look(now, time.time()):
@@ -50,21 +59,49 @@ def follow(store: str, tell: Callable[[str], None]) -> None:
         feed.stop()
 
 
+def _arrived(news: queue.SimpleQueue[Snapshot]) -> Snapshot:
+    """The first snapshot with what the hosts have; those that take long to say it come as changes."""
+    now = news.get()
+    deadline = time.monotonic() + HOSTS_SECONDS
+    while any(_is_to_come(host) for host in now.hosts):
+        try:
+            now = news.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            break
+    return now
+
+
+def _is_to_come(host: HostView) -> bool:
+    """Whether its list of runs may still come."""
+    return not (host.is_whole or host.contact is Contact.OFFLINE or host.reason)
+
+
 def opening(snapshot: Snapshot) -> Iterator[str]:
     """What there is at the start."""
+    yield from (f"{host.name}: {_contact(host)}" for host in snapshot.hosts)
     if snapshot.problem:
         yield f"problem: {snapshot.problem}"
     elif not snapshot.runs:
         yield f"{snapshot.store}: no runs yet. They are told here as they come. Ctrl+c ends."
         return
     counted = ", ".join(f"{number} {state.value}" for state in State if (number := snapshot.count(state)))
-    yield f"{snapshot.store}: {fmt.counted(len(snapshot.runs), 'run')}: {counted or 'none'}."
+    where = " and ".join([snapshot.store, *(host.name for host in snapshot.hosts)])
+    yield f"{where}: {fmt.counted(len(snapshot.runs), 'run')}: {counted or 'none'}."
     listed = [view for view in snapshot.runs if not view.run.archived and view.run.trashed is None]
     for view in listed[:LISTED]:
         yield f"{view.run.name}: {described(view)}"
     if len(listed) > LISTED:
         yield f"and {fmt.counted(len(listed) - LISTED, 'older run')}; `lvmtui ls` lists all."
     yield "Changes follow as they happen. Ctrl+c ends; runs go on."
+
+
+def _contact(host: HostView) -> str:
+    """How a watched host is."""
+    if host.contact is Contact.OFFLINE:
+        return ", ".join(filter(None, ["offline", host.reason, host.hint]))
+    if host.contact is Contact.LIVE:
+        return f"watched, problem: {host.reason}" if host.reason else "watched"
+    return host.contact.value
 
 
 def described(view: RunView) -> str:
@@ -109,10 +146,18 @@ def changes(before: Snapshot, now: Snapshot) -> Iterator[str]:
     stamp = fmt.clock(now.taken)
     if now.problem != before.problem:
         yield f"{stamp} problem: {now.problem}" if now.problem else f"{stamp} The store can be read again."
+    hosts = {host.name: host for host in before.hosts}
+    for host in now.hosts:
+        was = hosts.get(host.name)
+        if was is None or _contact(was) != _contact(host):
+            yield f"{stamp} {host.name}: {_contact(host)}"
     known = {view.run.id: view for view in before.runs}
+    arriving = {host.name for host in before.hosts if not host.is_whole}
     for view in reversed(now.runs):
         old = known.pop(view.run.id, None)
-        if old is view:
+        # What comes with a host that answers at last has mostly been over for long.
+        is_past = old is None and view.run.origin in arriving and view.run.status is Status.DONE
+        if old is view or is_past:
             continue
         for words in _run_changes(old, view):
             yield f"{stamp} {view.run.name}: {words}"

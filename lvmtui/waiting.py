@@ -40,24 +40,48 @@ def waiting_reasons(runs: Sequence[Run], now: float) -> dict[int, str]:
 
 
 def queue_turns(runs: Iterable[Run], now: float) -> list[Turn]:
-    """What each queued run waits for, as seen from this host, in the order of the queue.
+    """What each queued run waits for, as seen from this host, in the order of the queue; then the queues of
+    watched hosts, each as seen from there.
 
     Args:
-        runs: all runs of the store.
+        runs: all runs of the stores.
         now: seconds since the epoch.
     """
-    runs = list(runs)
+    queues: dict[str, list[Run]] = {"": []}
+    for run in runs:
+        queues.setdefault(run.origin, []).append(run)
+    found = _turns_here(queues.pop(""), now)
+    for own in queues.values():
+        found += _turns_there(own)
+    return found
+
+
+def _turns_here(runs: Sequence[Run], now: float) -> list[Turn]:
+    concerned = _concerned(runs)
+    gone = [
+        run.id for run in concerned if slots.is_taken(run) and this_host.proof_of_loss(now, run) is not None
+    ]
+    return slots.turns(concerned, host=socket.gethostname(), devices=this_host.devices(), gone=gone)
+
+
+def _turns_there(runs: Sequence[Run]) -> list[Turn]:
+    """The queue of a watched host. Its devices are not known from here: those count that its runs name."""
+    concerned = _concerned(runs)
+    if not concerned:
+        return []
+    named = [run.device.split()[0] for run in runs if run.device]
+    named += [run.device_wanted for run in concerned if run.device_wanted]
+    hosts = [run.host or run.host_wanted for run in reversed(runs)]
+    return slots.turns(concerned, host=next(filter(None, hosts), ""), devices=list(dict.fromkeys(named)))
+
+
+def _concerned(runs: Sequence[Run]) -> list[Run]:
+    """The runs that are not done and those that others of them wait for; none where nothing waits."""
     unfinished = [run for run in runs if run.status is not Status.DONE]
-    awaited = {run.after for run in unfinished if run.after is not None}
     if not any(map(slots.waits, unfinished)):
         return []
-    gone = [
-        run.id for run in unfinished if slots.is_taken(run) and this_host.proof_of_loss(now, run) is not None
-    ]
-    others = [run for run in runs if run.id in awaited] if awaited else []
-    return slots.turns(
-        [*unfinished, *others], host=socket.gethostname(), devices=this_host.devices(), gone=gone
-    )
+    awaited = {run.after for run in unfinished if run.after is not None}
+    return [*unfinished, *(run for run in runs if run.id in awaited)]
 
 
 def stalled(runs: Sequence[Run], now: float) -> list[Run]:
@@ -68,8 +92,9 @@ def stalled(runs: Sequence[Run], now: float) -> list[Run]:
         runs: all runs of the store.
         now: seconds since the epoch.
     """
-    ready = [turn.run for turn in queue_turns(runs, now) if turn.why is Why.NOTHING]
-    return [] if not ready or any(_hands_over(run, now) for run in runs) else ready
+    here = [run for run in runs if not run.origin]
+    ready = [turn.run for turn in queue_turns(here, now) if turn.why is Why.NOTHING]
+    return [] if not ready or any(_hands_over(run, now) for run in here) else ready
 
 
 def stalled_words(run: Run) -> str:
@@ -137,7 +162,8 @@ def words(turn: Turn) -> str:
         case Why.HOST:
             return f"waits for the host {turn.run.host_wanted}"
         case Why.MISSING:
-            return f"waits for {turn.device}, which {socket.gethostname()} does not have"
+            owner = turn.run.origin or socket.gethostname()
+            return f"waits for {turn.device}, which {owner} does not have"
         case Why.GROUP if first is not None:
             return f"waits for {first.name} of its group"
         case Why.DEVICE if first is not None:

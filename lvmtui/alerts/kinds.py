@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from lvmtui.format import plain
+from lvmtui.remote.hosts import number_of
 from lvmtui.store.records import Severity
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Kind(StrEnum):
     FAILED = "failed"
     LOST = "lost"
     DISK = "disk"
+    HOST = "host"
 
 
 MEANINGS: Mapping[Kind, str] = {
@@ -40,6 +42,7 @@ MEANINGS: Mapping[Kind, str] = {
     Kind.FAILED: "a run ended with an error",
     Kind.LOST: "a run's process is gone or silent",
     Kind.DISK: "the store's disk is nearly full",
+    Kind.HOST: "a watched host cannot be reached any more, or is back",
 }
 
 SEVERITIES: Mapping[Kind, Severity] = {
@@ -53,6 +56,7 @@ SEVERITIES: Mapping[Kind, Severity] = {
     Kind.FAILED: Severity.ERROR,
     Kind.LOST: Severity.ERROR,
     Kind.DISK: Severity.WARN,
+    Kind.HOST: Severity.WARN,
 }
 
 GLYPHS: Mapping[Severity, str] = {Severity.INFO: "·", Severity.WARN: "▲", Severity.ERROR: "✖"}
@@ -82,7 +86,7 @@ class Alert:
         return {
             "kind": self.kind.value,
             "severity": self.severity.value,
-            "run_id": self.run_id,
+            "run_id": number_of(self.run_id),
             "run": self.run or None,
             "message": self.message,
             "text": self.text,

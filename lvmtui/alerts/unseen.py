@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from operator import attrgetter
 
 from lvmtui.alerts.kinds import Alert, Kind
+from lvmtui.remote.hosts import slot_of
 from lvmtui.store.lifecycle import Result
 from lvmtui.store.records import Event
 
@@ -17,24 +19,40 @@ EVENTS: Mapping[Kind, str] = {
 }
 """Kind of an alert -> kind of the store's event that says the same."""
 
+_ID = attrgetter("id")
+
 TWIN_SECONDS = 120.0
 """An alert comes at most so long after the event that says the same."""
 
 
-def unseen(events: Sequence[Event], seen: int, began: float) -> Sequence[Event]:
-    """The newest events, as far as they are new to whoever looks.
+def newest_ids(events: Sequence[Event], before: Collection[int] = ()) -> tuple[int, ...]:
+    """Ids of the newest event of each store.
+
+    Args:
+        events: in any order.
+        before: what this has returned earlier; counts for stores of which nothing is there now.
+    """
+    newest = {slot_of(event_id): event_id for event_id in before}
+    newest |= {slot_of(event_id): event_id for event_id in sorted(map(_ID, events))}
+    return tuple(newest.values())
+
+
+def unseen(events: Sequence[Event], seen: int | Collection[int], began: float) -> Sequence[Event]:
+    """The events that are new to whoever looks.
 
     Args:
         events: oldest first.
-        seen: id of the newest that was looked at; 0: none ever was.
+        seen: id of the newest that was looked at, of each store; 0 or none: none of it ever was.
         began: when the looking began; before the first look, only what came since is new.
     """
-    if events and events[-1].id < seen:
-        seen = 0  # another store is in the place of the one that was looked at
-    count = 0
-    while count < len(events) and _is_unseen(events[-1 - count], seen, began):
-        count += 1
-    return events[len(events) - count :]
+    known = {slot_of(event_id): event_id for event_id in ([seen] if isinstance(seen, int) else seen)}
+    newest = {slot_of(event_id): event_id for event_id in newest_ids(events)}
+    for slot, event_id in newest.items():
+        if event_id < known.get(slot, 0):
+            known[slot] = 0  # another store is in the place of the one that was looked at
+    if all(event_id == known.get(slot) for slot, event_id in newest.items()):
+        return ()
+    return [event for event in events if _is_unseen(event, known.get(slot_of(event.id), 0), began)]
 
 
 def untold(alerts: Sequence[Alert], events: Sequence[Event]) -> list[Alert]:

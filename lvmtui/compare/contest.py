@@ -87,11 +87,18 @@ class Entry:
     phase: str = ""
     seed: int | None = None
     recipe_hash: str = ""
+    created: float = 0.0
+    """When the run was; seconds since the epoch."""
 
     @property
     def context(self) -> int:
         """Vectors that it may look at."""
         return self.evaluation.context
+
+    @property
+    def label(self) -> str:
+        """As short as can be told apart: `#17`, or `#17@gpu1`; of a baseline its name."""
+        return self.name if self.run_id is None else f"#{self.name.rpartition('#')[2]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -241,7 +241,7 @@ def _series_of(
                 f"Left out: {names}: ranks or candidates are not stored or do not fit, so no pool can be "
                 "equated."
             )
-    newest = max(items, key=lambda item: item.run.id)
+    newest = max(items, key=_age)
     about = known[newest.evaluation.protocol_id].protocol
     data = about.data_fingerprint if about else newest.run.data_fingerprint or ""
     name = f"{about.name if about else 'unknown protocol'} on {plain(newest.run.data)}"
@@ -271,10 +271,15 @@ def _of_protocol(
     return _resampled(drawn, known.judged), unknown
 
 
+def _age(item: Contender) -> tuple[float, int]:
+    """What puts runs of several stores in order, the oldest first."""
+    return item.run.created, item.run.id
+
+
 def _drawn(runs: Sequence[Contender], baselines: Sequence[_Rival], cut: QueryScores) -> _Drawn:
     """The seeds of a recipe together; intervals are still those of the evaluations."""
-    ordered = sorted(runs, key=lambda item: item.run.id)
-    counting = sorted({item.run.seed: item for item in ordered}.values(), key=lambda item: item.run.id)
+    ordered = sorted(runs, key=_age)
+    counting = sorted({item.run.seed: item for item in ordered}.values(), key=_age)
     ids = tuple(item.run.id for item in counting)
     seeds = tuple(table for item in counting if (table := cut(item.evaluation)) is not None)
     seeds = seeds if len(seeds) == len(counting) else ()
@@ -282,7 +287,7 @@ def _drawn(runs: Sequence[Contender], baselines: Sequence[_Rival], cut: QuerySco
     best = _strongest(baselines, newest.run.context)
     first = newest.evaluation
     point = Point(
-        name=f"{newest.run.phase} {' '.join(f'#{number}' for number in ids)}",
+        name=f"{newest.run.phase} {' '.join(item.run.label for item in counting)}",
         context=newest.run.context,
         protocol_id=first.protocol_id,
         n=first.n,

@@ -42,7 +42,14 @@ class ScoreTable:
     def add_run(self, contender: Contender) -> Entry:
         run = contender.run
         entry = self.add(contender.evaluation, run.name)
-        return replace(entry, run_id=run.id, phase=run.phase, seed=run.seed, recipe_hash=run.recipe_hash)
+        return replace(
+            entry,
+            run_id=run.id,
+            phase=run.phase,
+            seed=run.seed,
+            recipe_hash=run.recipe_hash,
+            created=run.created,
+        )
 
     def add(self, evaluation: Evaluation, name: str) -> Entry:
         import numpy as np

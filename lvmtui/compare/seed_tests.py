@@ -34,10 +34,10 @@ def seed_groups(runs: Sequence[Entry], measures: Sequence[Measure]) -> tuple[See
 
 
 def _group(members: Sequence[Entry], measures: Sequence[Measure]) -> SeedGroup:
-    ordered = sorted(members, key=lambda run: run.run_id or 0)
+    ordered = sorted(members, key=lambda run: (run.created, run.run_id or 0))
     counting = list({run.seed: run for run in ordered}.values())
-    counting.sort(key=lambda run: run.run_id or 0)
-    numbers = " ".join(f"#{run.run_id}" for run in counting)
+    counting.sort(key=lambda run: (run.created, run.run_id or 0))
+    numbers = " ".join(run.label for run in counting)
     return SeedGroup(
         name=f"{counting[0].phase} {numbers}",
         recipe_hash=counting[0].recipe_hash,

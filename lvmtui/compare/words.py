@@ -21,6 +21,7 @@ from lvmtui.compare.contest import (
 )
 from lvmtui.format import counted, interval, p_value, percent, plain, signed, small, thousands
 from lvmtui.leaderboard.verdicts import GLYPHS, Verdict
+from lvmtui.remote.hosts import number_of
 from lvmtui.store.records import Interval
 
 
@@ -148,7 +149,7 @@ def seeds_of(group: SeedGroup) -> str:
     """`3 seeds`, and what does not count."""
     said = counted(len(group.runs), "seed")
     if group.repeated:
-        left = ", ".join(f"#{number}" for number in group.repeated)
+        left = ", ".join(f"#{number_of(run_id)}" for run_id in group.repeated)
         said += f" ({left} left out: a newer run has the seed)"
     return said
 
@@ -267,4 +268,4 @@ def matrix(group: ProtocolGroup, measure: Measure) -> dict[tuple[str, str], Pair
 
 def short_names(entries: Sequence[Entry]) -> dict[str, str]:
     """Names as short as can be told apart: `#5`."""
-    return {entry.name: f"#{entry.run_id}" if entry.run_id is not None else entry.name for entry in entries}
+    return {entry.name: entry.label for entry in entries}

@@ -14,6 +14,7 @@ from lvmtui.compare.words import (
     recipe_said,
 )
 from lvmtui.findings import Finding
+from lvmtui.remote.hosts import number_of
 from lvmtui.store.records import Evaluation, Interval, Protocol
 
 Record = dict[str, Any]
@@ -25,12 +26,15 @@ def comparison_record(compared: SideBySide) -> Record:
     protocols = {group.protocol_id: group.protocol for group in report.groups if group.protocol}
     return {
         "measure": report.measure.key,
-        "runs": [{"run_id": run.id, "run": run.name} for run in compared.runs],
+        "runs": [
+            {"run_id": run.number, "origin": run.origin or None, "run": run.name} for run in compared.runs
+        ],
         "groups": [_group(group, report.measure, report.measures) for group in report.groups],
         "equated": [_equated(item, report.measure, report.pool, protocols) for item in report.equated],
         "equated_note": equated_heading(report) if report.pool is not None else None,
         "left_out": [
-            {"run_id": item.run.id, "run": item.run.name, "reason": item.reason} for item in compared.left_out
+            {"run_id": item.run.number, "run": item.run.name, "reason": item.reason}
+            for item in compared.left_out
         ],
         "recipe_differences": [
             {"field": item.field, "values": dict(zip(_ids(compared), item.values, strict=True))}
@@ -42,7 +46,7 @@ def comparison_record(compared: SideBySide) -> Record:
 
 
 def _ids(compared: SideBySide) -> list[str]:
-    return [str(run.id) for run in compared.runs]
+    return [run.label.removeprefix("#") for run in compared.runs]
 
 
 def _finding(finding: Finding) -> Record:
@@ -98,7 +102,7 @@ def _ends(ends: tuple[float, float] | None) -> Record | None:
 
 def _entry(entry: Entry, measures: tuple[Measure, ...]) -> Record:
     return {
-        "run_id": entry.run_id,
+        "run_id": number_of(entry.run_id),
         "name": entry.name,
         "seed": entry.seed,
         "recipe_hash": entry.recipe_hash or None,
@@ -114,8 +118,8 @@ def _entry(entry: Entry, measures: tuple[Measure, ...]) -> Record:
 
 def _pair(pair: Pair, measure: Measure) -> Record:
     return {
-        "first_run_id": pair.first.run_id,
-        "second_run_id": pair.second.run_id,
+        "first_run_id": number_of(pair.first.run_id),
+        "second_run_id": number_of(pair.second.run_id),
         "first": pair.first.name,
         "second": pair.second.name,
         "verdict": pair_said(pair.better_first(measure), measure).words,
@@ -142,16 +146,16 @@ def _better(pair: Pair, measure: Measure) -> int | None:
     test = pair.tests.get(measure.key)
     if test is None or not test.is_clear:
         return None
-    return pair.better_first(measure).first.run_id
+    return number_of(pair.better_first(measure).first.run_id)
 
 
 def _seeds(group: SeedGroup, measures: tuple[Measure, ...]) -> Record:
     return {
         "recipe_hash": group.recipe_hash,
         "name": group.name,
-        "run_ids": [run.run_id for run in group.runs],
+        "run_ids": [number_of(run.run_id) for run in group.runs],
         "seeds": [run.seed for run in group.runs],
-        "repeated_run_ids": list(group.repeated),
+        "repeated_run_ids": list(map(number_of, group.repeated)),
         "scores": {
             measure.key: {"mean": score.mean, "sd": score.sd, **_interval(score.interval)}
             for measure in measures
@@ -164,8 +168,8 @@ def _recipe_test(tested: RecipeTest, measure: Measure) -> Record:
     return {
         "first_recipe": tested.first.recipe_hash,
         "second_recipe": tested.second.recipe_hash,
-        "first_run_ids": [run.run_id for run in tested.first.runs],
-        "second_run_ids": [run.run_id for run in tested.second.runs],
+        "first_run_ids": [number_of(run.run_id) for run in tested.first.runs],
+        "second_run_ids": [number_of(run.run_id) for run in tested.second.runs],
         "seeds": list(tested.seeds),
         "verdict": recipe_said(tested, measure).words,
         "tests": {
@@ -184,7 +188,7 @@ def _equated(item: Equated, measure: Measure, pool: int | None, protocols: dict[
     judged: Evaluation = item.evaluation
     protocol = protocols.get(judged.protocol_id)
     return {
-        "run_id": item.run_id,
+        "run_id": number_of(item.run_id),
         "name": item.name,
         "measure": measure.key,
         "value": item.value,

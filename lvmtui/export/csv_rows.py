@@ -41,7 +41,7 @@ def long_rows(
 ) -> list[Record]:
     """The rows, with the keys of `LONG_KEYS`: what is wrong first, then the run, its scores, its history."""
     run = view.run
-    base: Record = {"run_id": run.id, "run": run.name, "protocol_id": run.protocol_id}
+    base: Record = {"run_id": run.number, "run": run.name, "protocol_id": run.protocol_id}
     base["data_fingerprint"] = run.data_fingerprint
     rows = [
         base | {"record": "finding", "key": item.check, "severity": item.severity.value} | {"text": item.text}

@@ -25,6 +25,7 @@ from lvmtui.leaderboard.protocols import flaws_of, looks_words, protocol_words
 from lvmtui.leaderboard.ranking import Group, Row, judged_otherwise, latency_words
 from lvmtui.leaderboard.seeds import PhaseSummary, by_phase
 from lvmtui.leaderboard.verdicts import GLYPHS, Verdict, sentence
+from lvmtui.remote.hosts import number_of
 from lvmtui.snapshot import RunView
 from lvmtui.store.records import Evaluation, Event, Latency, MetricPoint
 from lvmtui.versus import versus_of
@@ -115,7 +116,7 @@ def _markdown_row(row: Row, protocols: Protocols) -> tuple[str, ...]:
     return (
         rank,
         f"{row.name}{marks}",
-        "-" if row.run_id is None else str(row.run_id),
+        "-" if row.run_id is None else str(number_of(row.run_id)),
         row.phase,
         str(row.context or "-"),
         *(_hit(scores, name) for name in ("hit1", "hit5", "hit10", "mrr")),
@@ -158,7 +159,7 @@ def _phase_row(item: PhaseSummary, protocols: Protocols) -> tuple[str, ...]:
         item.phase,
         item.recipe_hash,
         str(item.seeds),
-        ", ".join(map(str, item.run_ids)),
+        ", ".join(map(str, map(number_of, item.run_ids))),
         percent(item.mean),
         percent(item.sd) if item.sd is not None else "one seed",
         interval(bounds.low, bounds.high) if bounds else "-",
@@ -197,9 +198,9 @@ def run_markdown(
             "## How it was judged\n",
             "".join(f"- {escape(words)}\n" for words in judged),
             "## Against baselines\n\nDifferences over the same queries, in points.\n",
-            _versus_table(shown, run.id, protocols),
+            _versus_table(shown, run.number, protocols),
             "## Evaluations\n\nHit@K in percent with 95 % intervals.\n",
-            markdown_table(titles, [_evaluation_row(item, run.id, protocols) for item in shown]),
+            markdown_table(titles, [_evaluation_row(item, run.number, protocols) for item in shown]),
             *_latency_parts(latencies),
             "## The run\n",
             markdown_table(("fact", "value"), run_facts(view, protocols)),
@@ -238,7 +239,7 @@ def _worth(view: RunView, protocols: Protocols, looks: int | None) -> Iterator[s
     if best is None or found is None:
         yield "No evaluation yet."
         return
-    yield f"Run {view.run.id}, best evaluation, epoch {best.epoch}: {_score_words(best, protocols)}"
+    yield f"Run {view.run.number}, best evaluation, epoch {best.epoch}: {_score_words(best, protocols)}"
     yield f"Verdict: {GLYPHS[found.verdict]} {sentence(found)}."
     if found.skill is not None:
         yield f"Skill: {signed(found.skill)} % of what {found.baseline_name} leaves to gain in Hit@5."
@@ -247,7 +248,7 @@ def _worth(view: RunView, protocols: Protocols, looks: int | None) -> Iterator[s
         yield f"These queries show a true difference of {smallest} points with a power of 80 %."
     if view.test is not None:
         test = view.test
-        yield f"Run {view.run.id}, test split, epoch {test.epoch}: {_score_words(test, protocols)}"
+        yield f"Run {view.run.number}, test split, epoch {test.epoch}: {_score_words(test, protocols)}"
     if looks is not None:
         yield looks_words(looks)
 
@@ -340,7 +341,7 @@ def _metric_rows(view: RunView, metrics: Sequence[MetricPoint]) -> list[tuple[st
     judged_on = (run.protocol_id or "-", run.data_fingerprint or "-")
     return [
         (
-            *(str(run.id), metric_name(key), str(len(values))),
+            *(str(run.number), metric_name(key), str(len(values))),
             *(metric_value(key, value) for value in _extent(values)),
             *(counts if key.startswith("val/") else ("-", "-")),
             *judged_on,

@@ -11,6 +11,7 @@ from lvmtui.leaderboard.protocols import flaws_of, protocol_words
 from lvmtui.leaderboard.ranking import Group, Row
 from lvmtui.leaderboard.seeds import PhaseSummary, by_phase
 from lvmtui.leaderboard.verdicts import Worth, sentence, worth
+from lvmtui.remote.hosts import number_of
 from lvmtui.snapshot import RunView
 from lvmtui.store.records import Evaluation, Interval, Latency, MetricPoint, Protocol, Severity, Versus
 from lvmtui.versus import versus_of
@@ -48,7 +49,11 @@ def judged_on(evaluation: Evaluation, protocols: Protocols) -> Record:
 
 def evaluation_record(evaluation: Evaluation, protocols: Protocols) -> Record:
     """One evaluation: scores as fractions, 95 % intervals, and what they were measured on."""
-    record: Record = {"run_id": evaluation.run_id, "epoch": evaluation.epoch, "step": evaluation.step}
+    record: Record = {
+        "run_id": number_of(evaluation.run_id),
+        "epoch": evaluation.epoch,
+        "step": evaluation.step,
+    }
     record["split"] = evaluation.split
     for name in SCORES:
         bounds = bounds_of(evaluation, name)
@@ -68,7 +73,7 @@ def evaluation_record(evaluation: Evaluation, protocols: Protocols) -> Record:
 def versus_record(item: Versus, evaluation: Evaluation, protocols: Protocols) -> Record:
     """A paired comparison with a baseline; differences are fractions."""
     return {
-        "run_id": evaluation.run_id,
+        "run_id": number_of(evaluation.run_id),
         "baseline": item.baseline,
         "baseline_context": item.context,
         "metric": item.metric,
@@ -102,9 +107,10 @@ def worth_of(view: RunView) -> Worth | None:
 def run_record(view: RunView, protocols: Protocols) -> Record:
     """Everything about a run but its history; scores as fractions, times in seconds since the epoch."""
     run = view.run
-    record: Record = {"run_id": run.id, "run": run.name, "phase": run.phase, "state": view.state.value}
+    record: Record = {"run_id": run.number, "run": run.name, "phase": run.phase, "state": view.state.value}
     record |= {"lost_reason": view.lost_reason or None, "stop_requested": view.stop_requested}
     kept = without(asdict(run), "id", "phase", "recipe", "revision", "progress")
+    kept |= {"after": number_of(run.after), "origin": run.origin or None}
     record |= kept | asdict(run.progress) | {"aliases": list(view.aliases)}
     found = worth_of(view)
     record["findings"] = [finding.record() for finding in view.findings]
@@ -131,7 +137,7 @@ def metric_records(
     plain_run = {"protocol_id": run.protocol_id, "data_fingerprint": run.data_fingerprint}
     records = []
     for point in metrics:
-        record: Record = {"run_id": run.id, "key": point.key, "step": point.step, "epoch": point.epoch}
+        record: Record = {"run_id": run.number, "key": point.key, "step": point.step, "epoch": point.epoch}
         record |= {"time": point.time, "value": point.value} | nothing | plain_run
         judged = by_step.get(point.step) if point.key.startswith("val/") else None
         if judged is not None:
@@ -163,7 +169,8 @@ def row_record(row: Row, protocols: Protocols, looks: int | None = None) -> Reco
     compared = row.versus
     record: Record = {
         "rank": row.rank,
-        "run_id": row.run_id,
+        "run_id": number_of(row.run_id),
+        "origin": row.origin or None,
         "name": row.name,
         "phase": row.phase,
         "state": row.state.value if row.state else None,
@@ -230,7 +237,7 @@ def summary_record(summary: PhaseSummary, protocols: Protocols) -> Record:
         "phase": summary.phase,
         "recipe_hash": summary.recipe_hash,
         "seeds": summary.seeds,
-        "run_ids": list(summary.run_ids),
+        "run_ids": list(map(number_of, summary.run_ids)),
         "hit5_mean": summary.mean,
         "hit5_sd": summary.sd,
         "hit5_low": bounds.low if bounds else None,
@@ -238,7 +245,7 @@ def summary_record(summary: PhaseSummary, protocols: Protocols) -> Record:
         "skill": summary.skill,
         "tied": summary.tied,
         "beside_the_first": summary.order,
-        "best_run_id": summary.best.run_id,
+        "best_run_id": number_of(summary.best.run_id),
         **judged_on(summary.best.evaluation, protocols),
     }
 

@@ -59,6 +59,10 @@ class Row:
     context: int = 0
     seed: int | None = None
     recipe_hash: str = ""
+    origin: str = ""
+    """Name of the watched host that the run is on; empty: it is here."""
+    created: float = 0.0
+    """When the run was; seconds since the epoch."""
     test: Evaluation | None = None
     """The run's newest evaluation of the test split."""
     latency: Latency | None = None
@@ -120,7 +124,7 @@ def leaderboard(
         The groups, the one with the newest run first, those of flawed protocols last.
     """
     by_protocol: dict[str, list[RunView]] = {}
-    for view in sorted(runs, key=lambda view: -view.run.id):
+    for view in sorted(runs, key=lambda view: (view.run.created, view.run.id), reverse=True):
         if view.best is not None:
             by_protocol.setdefault(view.best.protocol_id, []).append(view)
     ordered = sorted(by_protocol, key=lambda name: bool(flaws_of(protocols.get(name))))
@@ -192,6 +196,8 @@ def run_row(view: RunView, best: Evaluation, found: Worth) -> Row:
         context=run.context,
         seed=run.seed,
         recipe_hash=run.recipe_hash,
+        origin=run.origin,
+        created=run.created,
         test=view.test,
         latency=view.latency,
         findings=view.findings,

@@ -54,7 +54,7 @@ def by_phase(group: Group) -> tuple[PhaseSummary, ...]:
 
 
 def _summary(rows: Sequence[Row]) -> PhaseSummary:
-    by_seed = {row.seed: row for row in sorted(rows, key=lambda row: row.run_id or 0)}
+    by_seed = {row.seed: row for row in sorted(rows, key=lambda row: (row.created, row.run_id or 0))}
     values = [row.evaluation.hit5 for row in by_seed.values()]
     bounds = [row.evaluation.hit5_interval for row in by_seed.values()]
     known = [item for item in bounds if item is not None]

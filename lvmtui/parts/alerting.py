@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textual import on, work
@@ -24,6 +23,8 @@ from lvmtui.store.records import Severity
 from lvmtui.widgets.status_bar import StatusBar
 
 if TYPE_CHECKING:
+    from textual.timer import Timer
+
     from lvmtui.alerts.notify import Notifier
 
 ALERTS_KEPT = 500
@@ -57,13 +58,14 @@ class Alerting(App[int]):
         self.alerts_seen = 0
         """How many of the session's alerts were on the events screen."""
         self._watch: Watch | None = None
+        self._looks_again: Timer | None = None
         self._notifier: Notifier | None = None
         self._best_told: dict[int | None, float] = {}
         self.began = time.time()
         """When the session began."""
 
     def look_for_alerts(self) -> None:
-        """Look at the newest snapshot; call it once for each."""
+        """Look at the newest snapshot; call it for each, at once."""
         if self.snapshot is None or not self.tells_alerts:
             return
         if self._watch is None:
@@ -72,6 +74,10 @@ class Alerting(App[int]):
             self.look_at_disk()
             self.set_interval(DISK_SECONDS, self.look_at_disk)
         self.tell_alerts(self._watch.look(self.snapshot, time.time()))
+        if self._looks_again is not None:
+            self._looks_again.stop()
+        again = self._watch.again
+        self._looks_again = None if again is None else self.set_timer(again + 0.1, self.look_for_alerts)
 
     @work(exclusive=True, group="disk")
     async def look_at_disk(self) -> None:
@@ -85,8 +91,9 @@ class Alerting(App[int]):
         """Nothing that was shown is unread any more."""
         self.alerts_seen = message.alerts
         self._count_anew()
-        if message.newest != self.options.events_seen:
-            self.options = replace(self.options, events_seen=message.newest)
+        options = self.options.having_seen(message.newest)
+        if options != self.options:
+            self.options = options
             self.remember()
 
     def remember(self) -> None:
@@ -98,7 +105,7 @@ class Alerting(App[int]):
         """Events and alerts since the events screen was last seen; since the start, if it never was."""
         if self.snapshot is None:
             return 0
-        fresh = unseen(self.snapshot.events, self.options.events_seen, self.began)
+        fresh = unseen(self.snapshot.events, self.options.seen, self.began)
         return len(fresh) + len(untold(self.alerts[self.alerts_seen :], self.snapshot.events))
 
     def tell_alerts(self, alerts: Sequence[Alert]) -> None:

@@ -44,6 +44,10 @@ class Navigation(App[int]):
         """Show events and alerts of all runs."""
         await self.show_mode("events")
 
+    async def action_hosts(self) -> None:
+        """Show the watched hosts and what waits for them."""
+        await self.show_mode("hosts")
+
     async def show_mode(self, mode: str) -> None:
         """Show one of the screens that are no run's."""
         while len(self.screen_stack) > 1 and isinstance(self.screen, LvmScreen):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from textual import on, work
-from textual.app import App
 
 from lvmtui.errors import LvmtuiError
 from lvmtui.messages import (
@@ -19,57 +17,28 @@ from lvmtui.messages import (
     ResumeRequested,
     StopRequested,
 )
-from lvmtui.snapshot import RunView, Snapshot, State
-from lvmtui.store.records import Promotion, Run
-from lvmtui.store.slots import waits
+from lvmtui.operations import Outcome
+from lvmtui.parts.promoting import Promoting
+from lvmtui.snapshot import RunView, State
+from lvmtui.store.records import Run
 
 if TYPE_CHECKING:
     from lvmtui.screens.base import LvmScreen
-    from lvmtui.screens.launch import LaunchChoice
+    from lvmtui.screens.launch import LaunchChoice, LaunchScreen
 
 ESCALATION_SECONDS = 20.0
 """A run that has not stopped this long after it was asked may be killed."""
 
-TEST_POLL_SECONDS = 0.2
-"""Time between two looks at whether a judging on the test split has ended."""
 
-TEST_SHOWN_SECONDS = 20.0
-"""How long a result on the test split is shown: it is the last word on a run."""
-
-Value = TypeVar("Value")
-
-
-class RequestHandling(App[int]):
+class RequestHandling(Promoting):
     """The part of the App that changes runs."""
 
-    store: str
-    snapshot: Snapshot | None = None
-    readonly: bool = False
     focused_run: int | None = None
 
     def __init__(self) -> None:
         super().__init__()
         self._waiting_for: set[int] = set()
         """Runs that are being stopped and are looked after."""
-
-    def view_of(self, run_id: int | None) -> RunView | None:
-        """The run with this id, if it is known."""
-        return self.snapshot.view(run_id) if self.snapshot else None
-
-    def tell(self, message: str, *, severity: str = "information", seconds: float | None = None) -> None:
-        """A notification whose text is never taken for markup."""
-        timeout = seconds or (10 if severity == "error" else 5)
-        self.notify(message, severity=severity, markup=False, timeout=timeout)  # type: ignore[arg-type]
-
-    async def call_blocking(self, work: Callable[[], Value]) -> Value | None:
-        """The result of a blocking call, made in a thread; None after telling why it failed."""
-        try:
-            return await asyncio.to_thread(work)
-        except LvmtuiError as error:
-            self.tell(str(error), severity="error")
-        except OSError as error:
-            self.tell(f"{error.strerror or error}: {error.filename or self.store}", severity="error")
-        return None
 
     @on(LaunchRequested)
     @work(exclusive=True, group="ask")
@@ -79,17 +48,40 @@ class RequestHandling(App[int]):
 
         if self.readonly:
             return
-        choice = await self.push_screen_wait(LaunchScreen(self.snapshot, message.phase))
+        choice = await self.push_screen_wait(LaunchScreen(self.snapshot, message.phase, self.launch_on_host))
         if choice is not None:
             self.start_run(choice)
 
     @work(group="change")
     async def start_run(self, choice: LaunchChoice) -> None:
-        """Launch what was chosen and put the cursor on it."""
-        made = await self.call_blocking(partial(_launch, self.store, choice))
-        if made:
-            self.tell(_launched(made))
-            self.run_appeared(made[0].id)
+        """Launch what was chosen on this machine and put the cursor on it."""
+        from lvmtui import operations
+
+        call = partial(operations.perform, self.store, "launch", choice.arguments())
+        outcome = await self.call_blocking(call)
+        if outcome is not None and outcome.run is not None:
+            self.tell(outcome.words)
+            self.run_appeared(outcome.run)
+
+    @work(group="change")
+    async def launch_on_host(self, choice: LaunchChoice, form: LaunchScreen) -> None:
+        """Have a host launch what was chosen; what it refuses is said in the form."""
+        words = f"launch {choice.phase} on {choice.host}"
+        try:
+            arguments = await asyncio.to_thread(choice.arguments)
+            outcome = await self.ask_host(choice.host, "launch", arguments, words, on_wait=form.close)
+        except LvmtuiError as error:
+            if form.is_attached:
+                form.refuse(error)
+            else:
+                self.tell(str(error), severity="error")
+            return
+        form.close()
+        if outcome is None:
+            return
+        self.tell(outcome.words)
+        if outcome.run is not None and (run_id := self.id_on(choice.host, outcome.run)) is not None:
+            self.run_appeared(run_id)
 
     @property
     def uppermost(self) -> LvmScreen | None:
@@ -141,8 +133,8 @@ class RequestHandling(App[int]):
         if (run_id := self._need_run()) is not None:
             self.post_message(AnnotateRequested(run_id))
 
-    def can_be_undone(self, run: Run, what: str, *names: str) -> None:
-        """The user changed how a run is kept: `run` is as it was before, `names` are the fields changed."""
+    def can_be_undone(self, run: Run, outcome: Outcome, what: str, *names: str) -> None:
+        """The user changed how a run is kept: `outcome` has how it was before, `names` are what changed."""
         raise NotImplementedError
 
     def run_appeared(self, run_id: int) -> None:
@@ -153,136 +145,101 @@ class RequestHandling(App[int]):
     @work(exclusive=True, group="ask")
     async def ask_to_stop(self, message: StopRequested) -> None:
         """Say what stopping does, ask, then stop."""
-        from lvmtui import launcher
         from lvmtui.screens.confirm import ConfirmScreen, Question
 
-        view = self.view_of(message.run_id)
-        if view is None or self.readonly:
+        view = self.changeable(message.run_id)
+        if view is None:
             return
+        run = view.run
         if not view.state.is_stoppable:
-            self.tell(f"{view.run.name} is {view.state}: there is nothing to stop", severity="warning")
+            self.tell(f"{run.name} is {view.state}: there is nothing to stop", severity="warning")
+            return
+        if "stop" in view.pending:
+            self.tell(f"{run.name} was asked to stop already; that waits for {run.origin}")
             return
         if view.stop_requested:
-            self.tell(f"{view.run.name} was asked to stop already; it finishes its batch first")
+            self.tell(f"{run.name} was asked to stop already; it finishes its batch first")
             return
-        name = view.run.name
         if view.state is State.QUEUED:
-            text = f"{name} is taken out of the queue. It can be resumed."
+            text = f"{run.name} is taken out of the queue. It can be resumed."
         else:
-            text = f"{name} finishes its batch, saves a checkpoint and stops. It can be resumed from there."
-        if await self.push_screen_wait(ConfirmScreen(Question(f"Stop {name}?", text, "Stop"))):
-            await self.call_blocking(partial(launcher.stop, self.store, message.run_id))
+            text = (
+                f"{run.name} finishes its batch, saves a checkpoint and stops. It can be resumed from there."
+            )
+        if await self.push_screen_wait(ConfirmScreen(Question(f"Stop {run.name}?", text, "Stop"))):
+            self.change(run, "stop", "stop")
+
+    @work(group="change")
+    async def change(self, run: Run, what: str, verb: str, more: str = "", /, **arguments: object) -> None:
+        """Have something done to a run, and tell what was.
+
+        Args:
+            run: the run.
+            what: name of the operation.
+            verb: what it does in a word.
+            more: told behind what was done.
+        """
+        outcome = await self.perform(run, what, verb, **arguments)
+        if outcome is not None:
+            self.tell(f"{outcome.words}{more}")
 
     @on(ResumeRequested)
-    @work(group="change")
-    async def resume_run(self, message: ResumeRequested) -> None:
+    def resume_run(self, message: ResumeRequested) -> None:
         """Resume a run; nothing is lost by it, so nothing is asked."""
-        from lvmtui import launcher
-
-        view = self.view_of(message.run_id)
-        if view is None or self.readonly:
-            return
-        run = await self.call_blocking(partial(launcher.resume, self.store, message.run_id))
-        if run is not None:
-            how = "goes on from its last checkpoint" if run.attempt else "starts at once"
-            self.tell(f"{run.name} {how}")
+        if (view := self.changeable(message.run_id)) is not None:
+            self.change(view.run, "resume", "resume")
 
     @on(KillRequested)
     @work(exclusive=True, group="ask")
     async def ask_to_kill(self, message: KillRequested) -> None:
         """Ask twice, then kill."""
-        from lvmtui import launcher
         from lvmtui.screens.confirm import ConfirmScreen, Question
 
-        view = self.view_of(message.run_id)
-        if view is None or self.readonly:
+        view = self.changeable(message.run_id)
+        if view is None:
             return
         name, pid = view.run.name, view.run.pid
         if pid is None or not (view.state.is_active or view.state in {State.QUEUED, State.LOST}):
             self.tell(f"{name} is {view.state}: there is no process to kill", severity="warning")
             return
+        process = f"Process {pid}{f' on {view.run.origin}' if view.run.origin else ''}"
         first = Question(
             f"Kill {name}?",
-            f"Process {pid} ends at once. What came after its last checkpoint is lost. "
-            "S stops it without loss.",
+            f"{process} ends at once. What came after its last checkpoint is lost. S stops it without loss.",
             "Kill",
             danger=True,
         )
-        second = Question(f"Really kill {name}?", f"Process {pid} gets SIGKILL now.", "Kill now", danger=True)
+        second = Question(f"Really kill {name}?", f"{process} gets SIGKILL now.", "Kill now", danger=True)
         if await self.push_screen_wait(ConfirmScreen(first)) and await self.push_screen_wait(
             ConfirmScreen(second)
         ):
-            run = await self.call_blocking(partial(launcher.kill, self.store, message.run_id))
-            if run is not None:
-                self.tell(f"{name} was killed; r resumes it from its last checkpoint")
-
-    @on(PromoteRequested)
-    @work(exclusive=True, group="ask")
-    async def ask_to_promote(self, message: PromoteRequested) -> None:
-        """Show the gates, ask, then promote."""
-        from lvmtui import promotion as promotions
-        from lvmtui.screens.confirm import GatesScreen, Question
-
-        view = self.view_of(message.run_id)
-        if view is None or self.readonly:
-            return
-        name = view.run.name
-        if view.best is None:
-            self.tell(f"{name} has no evaluation yet: there is nothing to promote", severity="warning")
-            return
-        question = Question(
-            f"Promote {name} to champion?",
-            f"The alias champion will point at its checkpoint of epoch {view.best.epoch}, which is then "
-            "judged on the test split. Earlier champions stay in the log.",
-            "Promote",
-        )
-        check = partial(promotions.promotion_gates, self.store, message.run_id)
-        if await self.push_screen_wait(GatesScreen(question, check)):
-            promotion = await self.call_blocking(partial(promotions.promote, self.store, message.run_id))
-            if promotion is not None:
-                self.tell(f"{name} is the {promotion.alias} now; judging it on the test split …")
-                self.judge_on_test(name, promotion)
-
-    @work(group="test")
-    async def judge_on_test(self, name: str, promotion: Promotion) -> None:
-        """Have what was promoted judged on the test split, in a process that outlives the dashboard, and tell
-        what came out."""
-        from lvmtui import promotion as promotions
-
-        judging = await self.call_blocking(partial(promotions.start_test, self.store, promotion))
-        if judging is None:
-            return
-        while (code := judging.process.poll()) is None:
-            await asyncio.sleep(TEST_POLL_SECONDS)
-        if code:
-            reason = await self.call_blocking(judging.reason)
-            text = f"{name} is the {promotion.alias}, but was not judged on the test split: {reason}"
-            self.tell(text, severity="error")
-            return
-        result = await self.call_blocking(partial(promotions.test_result, self.store, promotion))
-        if result is not None:
-            self.tell(result, seconds=TEST_SHOWN_SECONDS)
+            self.change(view.run, "kill", "kill", "; r resumes it from its last checkpoint")
 
     @on(AnnotateRequested)
     @work(exclusive=True, group="ask")
     async def edit_annotation(self, message: AnnotateRequested) -> None:
         """Show the form for note and tags, then save them."""
-        from lvmtui import shelving
         from lvmtui.screens.annotate import AnnotateScreen, Annotation
 
-        view = self.view_of(message.run_id)
-        if view is None or self.readonly:
+        view = self.changeable(message.run_id)
+        if view is None:
             return
         before = Annotation(view.run.note, view.run.tags)
         after = await self.push_screen_wait(AnnotateScreen(view.run.name, before))
         if after is not None and after != before:
-            call = partial(shelving.annotate, self.store, message.run_id, note=after.note, tags=after.tags)
-            run = await self.call_blocking(call)
-            if run is not None:
-                self.can_be_undone(run, f"the note on {run.name}", "note", "tags")
+            self.annotate(view.run, after.note, after.tags)
+
+    @work(group="change")
+    async def annotate(self, run: Run, note: str, tags: str) -> None:
+        """Save note and tags of a run."""
+        outcome = await self.perform(run, "annotate", "note", note=note, tags=tags)
+        if outcome is not None:
+            self.can_be_undone(run, outcome, f"the note on {run.name}", "note", "tags")
 
     def look_after_stopping(self) -> None:
-        """Offer to kill runs that do not stop."""
+        """Offer to kill runs that do not stop; take up what hosts have answered and found out since."""
+        self.look_after_answers()
+        self.look_after_judging()
         views = self.snapshot.runs if self.snapshot else ()
         for view in views:
             run_id = view.run.id
@@ -302,33 +259,6 @@ class RequestHandling(App[int]):
 
 
 def _is_stopping(view: RunView) -> bool:
+    if view.silent is not None:
+        return False  # nobody knows
     return view.state is State.STOPPING or (view.stop_requested and view.state.is_active)
-
-
-def _launch(store: str, choice: LaunchChoice) -> list[Run]:
-    from lvmtui import launcher
-
-    if choice.seeds == 1:
-        run = launcher.launch(store, choice.phase, choice.overrides, note=choice.note, start=choice.start)
-        return [run]
-    return launcher.launch_group(
-        store,
-        [choice.phase],
-        choice.overrides,
-        seeds=choice.seeds,
-        jobs=choice.jobs,
-        note=choice.note,
-        start=choice.start,
-    )
-
-
-def _launched(made: list[Run]) -> str:
-    """What became of runs that were launched."""
-    started = [run.name for run in made if not waits(run)]
-    waiting = [run.name for run in made if waits(run)]
-    words = [f"{', '.join(started)} launched"] if started else []
-    if len(waiting) > 1:
-        words.append(f"{waiting[0]} to #{made[-1].id} are in the queue")
-    elif waiting:
-        words.append(f"{waiting[0]} is in the queue")
-    return "; ".join(words)

@@ -201,7 +201,7 @@ async def test_what_is_new_has_a_dot_until_the_visit_ends() -> None:
         await pilot.pause()
         lines = app.first.query_one(EventList).lines
         assert ["•" in line.cells["new"].plain for line in lines] == [True, False, True, True] + [False] * 6
-        assert (seen[-1].newest, seen[-1].alerts) == (8, 2)
+        assert (seen[-1].newest, seen[-1].alerts) == ((8,), 2)
         assert "• 3 new" in text(app)
 
 
