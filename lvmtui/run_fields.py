@@ -20,10 +20,14 @@ from lvmtui.latencies import milliseconds
 from lvmtui.leaderboard.ranking import training_seconds
 from lvmtui.leaderboard.verdicts import SHORT, Verdict, Worth, badge, skill, worth
 from lvmtui.remaining import remaining_of
+from lvmtui.remote import hosts
 from lvmtui.snapshot import RunView, State
 from lvmtui.store.records import GROUP_PREFIX, Evaluation, Versus
 
 DEFAULT_SORT = "started"
+
+HERE = "here"
+"""In filters, the host of runs that are in the store here."""
 
 Value = str | float | None
 
@@ -255,13 +259,26 @@ def _changed(view: RunView) -> str:
     return ", ".join(f"{name}={value}" for name, value in view.run.overrides.items())
 
 
+def host_of(view: RunView) -> str:
+    """The watched host whose run it is, else the machine that it trains on, or waits for."""
+    return view.run.origin or view.run.host or view.run.host_wanted
+
+
+def _host_values(view: RunView) -> str:
+    return host_of(view) if view.run.origin else f"{host_of(view)}, {HERE}"
+
+
+def _after(view: RunView) -> int | None:
+    return None if view.run.after is None else hosts.number_of(view.run.after)
+
+
 _T, _N, _S, _D, _M = Kind.TEXT, Kind.NUMBER, Kind.SHARE, Kind.SECONDS, Kind.MOMENT
 
 _ALL = (
     RunField("name", "name", "phase and number of the run", _T, lambda v: v.run.name,
              order=lambda v: v.run.phase, aliases=("run",)),
-    RunField("id", "#", "number of the run", _N, lambda v: v.run.id,
-             write=lambda v: str(v.run.id), best_first=True, aliases=("number",)),
+    RunField("id", "#", "number of the run", _N, lambda v: v.run.number,
+             write=lambda v: str(v.run.number), best_first=True, aliases=("number",)),
     RunField("phase", "phase", "the phase that it trains", _T, lambda v: v.run.phase),
     RunField("state", "state", "queued, running, completed, early stopped, stopped, failed, lost …", _T,
              lambda v: v.state.value, order=lambda v: _STATE_ORDER[v.state], aliases=("status",)),
@@ -328,8 +345,8 @@ _ALL = (
              lambda v: (v.run.group or "").removeprefix(GROUP_PREFIX)),
     RunField("device", "device", "the device that it trains on, or waits for", _T,
              lambda v: v.run.device or v.run.device_wanted),
-    RunField("host", "host", "the host that it trains on, or waits for", _T,
-             lambda v: v.run.host or v.run.host_wanted),
+    RunField("host", "host", "the host that it trains on, or waits for; `here`: it is in the store here", _T,
+             _host_values, write=lambda v: fmt.plain(host_of(v)), order=lambda v: host_of(v), several=True),
     RunField("speed", "vec/s", "vectors trained a second", _N, lambda v: v.run.progress.vectors_per_second,
              write=lambda v: fmt.thousands(v.run.progress.vectors_per_second), best_first=True),
     RunField("p95", "p95 ms", "time for one prediction, 95th percentile", _D, _p95,
@@ -347,8 +364,8 @@ _ALL = (
              best_first=True),
     RunField("priority", "prio", "place in the queue: higher goes first", _N, lambda v: v.run.priority,
              best_first=True),
-    RunField("after", "after", "the run that it waits for the end of", _N, lambda v: v.run.after,
-             write=lambda v: f"#{v.run.after}" if v.run.after is not None else ""),
+    RunField("after", "after", "the run that it waits for the end of", _N, _after,
+             write=lambda v: f"#{_after(v)}" if v.run.after is not None else ""),
     RunField("error", "error", "why it failed or is lost", _T, lambda v: v.lost_reason or _error(v)),
 )  # fmt: skip
 

@@ -8,6 +8,7 @@ from textual.widgets import Input
 from lvmtui import commands
 from lvmtui.app import LvmtuiApp
 from lvmtui.screens.dashboard import DashboardScreen
+from lvmtui.screens.hosts import HostsScreen
 from lvmtui.screens.leaderboard import LeaderboardScreen
 from lvmtui.screens.run import RunScreen
 
@@ -36,7 +37,8 @@ def test_every_command_is_carried_out_somewhere(command: commands.Command) -> No
     from lvmtui.widgets.log_view import LogView
     from lvmtui.widgets.row_table import RowTable
 
-    places = (LvmtuiApp, DashboardScreen, LeaderboardScreen, RunScreen, RowTable, LogView, ScalingView, Input)
+    screens = (DashboardScreen, LeaderboardScreen, RunScreen, HostsScreen)
+    places = (LvmtuiApp, *screens, RowTable, LogView, ScalingView, Input)
     names = [f"action_{command.action_name}"]
     found = [name for place in places for name in names if hasattr(place, name)]
     assert found or command.scope in {"zoom", "sideways"}, command.id

@@ -24,6 +24,12 @@ LEAST_WIDTH, LEAST_HEIGHT = 60, 16
 """Smaller terminals get a message instead."""
 
 
+ABOUT_RUNS = frozenset(
+    command.id for command in commands.COMMANDS if command.changes_outside and command.scope == "app"
+) - {"launch", "undo"}
+"""Commands that change the run under the cursor."""
+
+
 class TooSmall(Widget):
     """Covers a screen that the terminal is too small for; what is under it stays as it is."""
 
@@ -93,10 +99,15 @@ class LvmScreen(Screen[None]):
         view = self.view
         if command == self.app.current_mode:
             return len(self.app.screen_stack) > 1
+        if command == "hosts":
+            return self.snapshot is not None and bool(self.snapshot.hosts)
+        if view is not None and command in ABOUT_RUNS and self._is_fixed(view):
+            return False
         if command in {"mark", "open"}:
             return view is not None
         if command == "stop":
-            return view is not None and view.state.is_stoppable and not view.stop_requested
+            asked = view is not None and (view.stop_requested or "stop" in view.pending)
+            return view is not None and view.state.is_stoppable and not asked
         if command in {"hold", "queue-earlier", "queue-later"}:
             return view is not None and waits(view.run)
         if command == "resume":
@@ -104,6 +115,11 @@ class LvmScreen(Screen[None]):
         if command == "promote":
             return view is not None and view.best is not None and not view.aliases
         return True
+
+    def _is_fixed(self, view: RunView) -> bool:
+        """Whether the run is on a watched host where nothing can be changed."""
+        host = self.snapshot.host(view.run.origin) if self.snapshot and view.run.origin else None
+        return host is not None and bool(host.readonly)
 
     def on_screen_resume(self) -> None:
         """Ask for the state of the moment."""

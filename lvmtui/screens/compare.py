@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -31,6 +31,9 @@ from lvmtui.widgets.compare_scaling import Pools, ScalingView
 from lvmtui.widgets.compare_tests import TestsTable, TestsView
 from lvmtui.widgets.row_table import RowTable
 from lvmtui.widgets.status_bar import StatusBar
+
+if TYPE_CHECKING:
+    from lvmtui.remote.fleet import Fleet
 
 TABS = {"curves": "Curves", "tests": "Tests", "recipes": "Recipe", "scaling": "Scaling"}
 """Id of a tab -> its name."""
@@ -74,8 +77,8 @@ class CompareScreen(TabbedScreen):
     def __init__(self, load: Load | None = None, scale: Scale | None = None) -> None:
         """
         Args:
-            load: reads and compares; None: from the App's store.
-            scale: reads and groups by context; None: from the App's store.
+            load: reads and compares; None: from the App's stores.
+            scale: reads and groups by context; None: from the App's stores.
         """
         super().__init__()
         self._load, self._scale = load, scale
@@ -104,8 +107,9 @@ class CompareScreen(TabbedScreen):
         yield from super().compose()
 
     @property
-    def _store(self) -> str:
-        return str(getattr(self.app, "store", ""))
+    def _fleet(self) -> Fleet:
+        found: Fleet = getattr(self.app, "fleet")  # noqa: B009
+        return found
 
     @property
     def views(self) -> tuple[RunView, ...]:
@@ -199,7 +203,7 @@ class CompareScreen(TabbedScreen):
     def _read_scaling(self, key: Key, pools: Pools) -> None:
         wanted = key, pools
         try:
-            scale = self._scale or scaling_from(self._store)
+            scale = self._scale or scaling_from(self._fleet)
             self.post_message(self.Scaled(wanted, scale([run_id for run_id, _ in key], pools)))
         except LvmtuiError as error:
             self.post_message(self.Scaled(wanted, None, str(error)))
@@ -244,7 +248,7 @@ class CompareScreen(TabbedScreen):
     @work(thread=True, exclusive=True, group="comparing", description="comparing runs")
     def _read(self, key: Key) -> None:
         try:
-            load = self._load or comparison_from(self._store)
+            load = self._load or comparison_from(self._fleet)
             self.post_message(self.Compared(key, load([run_id for run_id, _ in key])))
         except LvmtuiError as error:
             self.post_message(self.Compared(key, None, str(error)))

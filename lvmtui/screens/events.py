@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from lvmtui import commands
 from lvmtui.alerts.kinds import Alert
-from lvmtui.alerts.unseen import unseen, untold
+from lvmtui.alerts.unseen import newest_ids, unseen, untold
 from lvmtui.format import counted, plain, stamp
 from lvmtui.messages import EventsSeen, RunFocused, RunOpened
 from lvmtui.screens.base import LvmScreen
@@ -52,7 +52,7 @@ class EventsScreen(LvmScreen):
         self._read: list[EventRow] = []
         self._alerts: tuple[Alert, ...] = ()
         self._alert_rows: list[EventRow] = []
-        self._seen: int | None = None
+        self._seen: tuple[int, ...] | None = None
         """Newest event at the last visit, 0 before the first; None: this visit has not begun."""
         self._alerts_seen = 0
         self._follows = True
@@ -113,12 +113,12 @@ class EventsScreen(LvmScreen):
         self.query_one(EventDetail).display = bool(self._read or self._alert_rows)
         self._summarise(len(self._rows))
         if moved and self.is_current:
-            newest = snapshot.events[-1].id if snapshot.events else 0
+            newest = newest_ids(snapshot.events, self.options.seen)
             self.post_message(EventsSeen(newest, len(alerts)))
 
     def _begin_visit(self) -> None:
         if self._seen is None:
-            self._seen = self.options.events_seen
+            self._seen = self.options.seen
             self._alerts_seen = getattr(self.app, "alerts_seen", 0)
 
     def _take_up(self, snapshot: Snapshot, alerts: tuple[Alert, ...]) -> bool:
@@ -136,7 +136,7 @@ class EventsScreen(LvmScreen):
         return moved
 
     def _new(self) -> frozenset[str]:
-        seen, began = self._seen or 0, getattr(self.app, "began", math.inf)
+        seen, began = self._seen or (), getattr(self.app, "began", math.inf)
         fresh = unseen(self._events or (), seen, began)
         events = (f"event-{event.id}" for event in fresh)
         alerts = alert_rows(untold(self._alerts[self._alerts_seen :], self._events or ()))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 from textual import events, on
@@ -20,16 +21,17 @@ from textual.widget import Widget
 from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from lvmtui.errors import LvmtuiError
+from lvmtui.errors import LvmtuiError, RecipeError
 from lvmtui.format import plain, wrap
 from lvmtui.launcher import NOW, Start
+from lvmtui.snapshot import Contact
 from lvmtui.widgets.start_line import Plan, StartLine
 
 if TYPE_CHECKING:
     from lvmtui.phases import Phase
     from lvmtui.recipe import Recipe
     from lvmtui.snapshot import Snapshot
-
+    from lvmtui.store.records import Run
 
 SHORT_LINES = 2
 """Lines of a phase's description in a low terminal."""
@@ -47,6 +49,35 @@ class LaunchChoice:
     seeds: int = 1
     jobs: int = 1
     """Of several seeds, how many at once."""
+    host: str = ""
+    """A watched host; empty: this machine."""
+    path: Path | None = None
+    """The recipe's file, where it is sent to a host."""
+
+    def arguments(self) -> dict[str, Any]:
+        """What the operation `launch` is given. To a host the recipe's text is sent: it may know the phase
+        otherwise, or not at all.
+
+        Raises:
+            RecipeError: the file cannot be read.
+        """
+        what: dict[str, Any] = {"phases": [self.phase]}
+        if self.host and self.path is not None:
+            try:
+                what = {"recipe": self.path.read_text(encoding="utf-8"), "name": self.phase}
+            except (OSError, UnicodeDecodeError) as error:
+                raise RecipeError(f"cannot read {self.path}: {error}") from error
+        return {
+            **what,
+            "overrides": dict(self.overrides),
+            "note": self.note,
+            "seeds": self.seeds,
+            "jobs": self.jobs,
+            "queue": self.start.queue,
+            "priority": self.start.priority,
+            "held": self.start.held,
+            "after": self.start.after,
+        }
 
 
 class Field(Horizontal):
@@ -121,13 +152,25 @@ class LaunchScreen(ModalScreen[LaunchChoice | None]):
         Binding("ctrl+o", "queue", "now or queue", priority=True),
     ]
 
-    def __init__(self, snapshot: Snapshot | None, phase: str | None = None) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot | None,
+        phase: str | None = None,
+        ask: Callable[[LaunchChoice, LaunchScreen], object] | None = None,
+    ) -> None:
         """
         Args:
-            snapshot: for the last runs of each phase.
+            snapshot: for the last runs of each phase, and for the hosts.
             phase: the phase to begin with; None: the first.
+            ask: has a host launch what was chosen, and then calls `close` or `refuse`; None: no hosts are
+                offered.
         """
         super().__init__()
+        self._ask = ask
+        self._asking = ""
+        """The host that is being asked."""
+        self._refused: LvmtuiError | None = None
+        """What it said to what is typed now."""
         self._snapshot = snapshot
         self._wanted = phase
         self._phases: list[Phase] = []
@@ -152,7 +195,7 @@ class LaunchScreen(ModalScreen[LaunchChoice | None]):
         with Vertical(id="form") as form:
             form.border_title = "Launch a run"
             form.border_subtitle = "enter launch · ^o now/queue · tab next · esc cancel"
-            yield StartLine(id="start-line")
+            yield StartLine(self._hosts, id="start-line")
             with Horizontal(id="columns"):
                 names = [Option(_name(phase)) for phase in self._phases]
                 yield OptionList(*names, id="phases", markup=False, compact=True)
@@ -165,6 +208,12 @@ class LaunchScreen(ModalScreen[LaunchChoice | None]):
             with Horizontal(id="bottom"):
                 yield Static(id="verdict")
                 yield Button("Launch", id="start", compact=True, variant="success")
+
+    @property
+    def _hosts(self) -> tuple[str, ...]:
+        """The watched hosts on which something can be changed."""
+        hosts = self._snapshot.hosts if self._snapshot is not None and self._ask is not None else ()
+        return tuple(host.name for host in hosts if not host.readonly)
 
     def on_mount(self) -> None:
         self._fields = tuple(self.query(Field))
@@ -180,6 +229,7 @@ class LaunchScreen(ModalScreen[LaunchChoice | None]):
         phase = self.phase
         if phase is None:
             return
+        self._refused = None
         self._trouble.clear()
         self._describe()
         self.query_one("#fields").display = phase.recipe is not None
@@ -217,6 +267,7 @@ class LaunchScreen(ModalScreen[LaunchChoice | None]):
     @on(StartLine.Changed)
     def check_start(self) -> None:
         """Say at once what comes of another start."""
+        self._refused = None
         self._judge()
 
     @on(Input.Changed, ".field Input")
@@ -226,6 +277,7 @@ class LaunchScreen(ModalScreen[LaunchChoice | None]):
         phase = self.phase
         if phase is None or phase.recipe is None:
             return
+        self._refused = None
         changed = place.value != phase.value(place.dotted)
         error = phase.error(place.dotted, place.value) if changed else ""
         place.judge(changed=changed, error=error)
@@ -237,20 +289,38 @@ class LaunchScreen(ModalScreen[LaunchChoice | None]):
     def _overrides(self, phase: Phase) -> dict[str, str]:
         return phase.changed({place.dotted: place.value for place in self._fields})
 
+    @property
+    def host(self) -> str:
+        """The host that is chosen; empty: this machine."""
+        return self.query_one(StartLine).host
+
+    def _runs(self) -> list[Run]:
+        """The runs that are where it is launched."""
+        views = self._snapshot.runs if self._snapshot else ()
+        return [view.run for view in views if view.run.origin == self.host]
+
     def _plan(self) -> Plan:
-        runs = [view.run for view in self._snapshot.runs] if self._snapshot else []
-        return self.query_one(StartLine).plan(runs)
+        return self.query_one(StartLine).plan(self._runs())
 
     def _outlook(self, recipe: Recipe, plan: Plan) -> str:
         """What becomes of it when it is launched."""
         from lvmtui.waiting import outlook
 
-        runs = [view.run for view in self._snapshot.runs] if self._snapshot else []
-        words = outlook(plan.start, recipe.train.device, runs, time.time())
+        if self.host:
+            words = self._outlook_there(plan)
+        else:
+            words = outlook(plan.start, recipe.train.device, self._runs(), time.time())
         if plan.seeds > 1:
             pace = "one after another" if plan.jobs == 1 else f"{min(plan.jobs, plan.seeds)} at once"
             words = f"{plan.seeds} runs, {pace}; the first {words}"
         return words
+
+    def _outlook_there(self, plan: Plan) -> str:
+        """What becomes of it on a host, as far as that can be told from here."""
+        view = self._snapshot.host(self.host) if self._snapshot else None
+        if view is not None and view.contact is not Contact.LIVE:
+            return f"starts once {self.host} is back, which does not answer now"
+        return f"goes into the queue of {self.host}" if plan.start.waits else f"starts on {self.host} at once"
 
     def _judge(self) -> None:
         """Show what it takes and whether it can be started."""
@@ -265,9 +335,11 @@ class LaunchScreen(ModalScreen[LaunchChoice | None]):
             recipe = phase.build(overrides)
             self._leave_out(recipe)
             takes = what_it_takes(recipe, last_run(self._snapshot, phase.name))
-            if error := obstacle(recipe):
+            if not self.host and (error := obstacle(recipe)):
                 problem, takes = error.message, [takes[0], error.hint]
             problem = problem or plan.error
+            if self._refused is not None and not problem:
+                problem, takes = self._refused.message, [takes[0], plain(self._refused.hint)]
             outlook = self._outlook(recipe, plan)
         except LvmtuiError as error:
             problem = "; ".join(self._trouble) + " is not allowed" if self._trouble else str(error)
@@ -276,10 +348,16 @@ class LaunchScreen(ModalScreen[LaunchChoice | None]):
             words = ", ".join(f"{name} = {text or 'none'}" for name, text in overrides.items())
             takes.append(f"changed: {plain(words)}")
         self.query_one("#takes", Static).update(Content("\n".join(takes)), layout=False)
+        self._say(problem, plain(outlook))
+
+    def _say(self, problem: str, outlook: str) -> None:
+        """Say what comes of it, or what is wrong. What a host has refused may be tried again."""
         verdict = self.query_one("#verdict", Static)
         verdict.set_class(bool(problem), "-wrong")
-        verdict.update(Content(f"✖ {problem}" if problem else plain(outlook)), layout=False)
-        self.query_one("#start", Button).disabled = bool(problem)
+        words = f"✖ {plain(problem)}" if problem else outlook
+        verdict.update(Content(f"asking {self._asking} …" if self._asking else words), layout=False)
+        bad = bool(problem) and (self._refused is None or problem != self._refused.message)
+        self.query_one("#start", Button).disabled = bad or bool(self._asking)
 
     def _leave_out(self, recipe: Recipe) -> None:
         """Hide the fields that make no difference to this recipe, unless something was typed there."""
@@ -301,7 +379,32 @@ class LaunchScreen(ModalScreen[LaunchChoice | None]):
             return
         plan = self._plan()
         overrides = self._overrides(phase)
-        self.dismiss(LaunchChoice(phase.name, overrides, start=plan.start, seeds=plan.seeds, jobs=plan.jobs))
+        choice = LaunchChoice(
+            phase.name,
+            overrides,
+            start=plan.start,
+            seeds=plan.seeds,
+            jobs=plan.jobs,
+            host=self.host,
+            path=phase.path if self.host else None,
+        )
+        if not choice.host or self._ask is None:
+            self.dismiss(choice)
+            return
+        self._asking, self._refused = choice.host, None
+        self._judge()
+        self._ask(choice, self)
+
+    def close(self) -> None:
+        """A host has launched it, or will when it is back."""
+        if self.is_attached and self._asking:
+            self._asking = ""
+            self.dismiss(None)
+
+    def refuse(self, why: LvmtuiError) -> None:
+        """A host does not launch it: say why, and keep what was typed."""
+        self._asking, self._refused = "", why
+        self._judge()
 
     def action_queue(self) -> None:
         """Launch into the queue, or now."""

@@ -14,6 +14,8 @@ from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
 from lvmtui import commands
+from lvmtui.format import plain
+from lvmtui.host_words import awaited, root_of
 from lvmtui.screens.base import LvmScreen
 from lvmtui.screens.export import Format, export
 from lvmtui.screens.tabbed import ScreenTabs, TabbedScreen
@@ -66,6 +68,9 @@ HINTS = {
 }
 """What is said under some tabs."""
 
+KNOWN = frozenset({"recipe", "audit", "events"})
+"""Tabs that show what comes with the list of runs; the others wait for what is asked of a watched host."""
+
 
 class RunScreen(TabbedScreen):
     """The run that was opened. Only the tab in front is kept up to date."""
@@ -113,6 +118,8 @@ class RunScreen(TabbedScreen):
         view, detail, snapshot, tab = self.view, self.detail, self.snapshot, self.tab
         switcher = self.query_one(ContentSwitcher)
         waiting = view is None or detail is None or snapshot is None
+        if tab not in KNOWN and view is not None and detail is not None and snapshot is not None:
+            waiting = bool(awaited(view, detail, snapshot))
         if waiting or (tab == "curves" and detail is not None and not detail.series):
             words = why_empty(snapshot, view, "a first value")
             if view is None and snapshot:
@@ -127,8 +134,21 @@ class RunScreen(TabbedScreen):
         shown = cast("Tab", self.query_one(TABS[tab][1]))
         if view is not None and detail is not None and snapshot is not None:
             shown.show_run(view, detail, snapshot)
+            self._hint(tab, view, snapshot)
         if came:
             self._focus_tab()
+
+    def _hint(self, tab: str, view: RunView, snapshot: Snapshot) -> None:
+        """Say under checkpoints where they are, and that files of another machine are not read from here."""
+        if tab != "checkpoints":
+            return
+        words = HINTS[tab]
+        if view.run.origin:
+            root = plain(str(root_of(view, snapshot)))
+            words = f"files are on {view.run.origin} in {root} · enter: the whole path · P: promote the best"
+        hint = self.query_one(f"#{tab} > .hint", Static)
+        if str(hint.content) != words:
+            hint.update(Content(words))
 
     def _focus_tab(self) -> None:
         """Give the keys to what is in front, unless something is being typed."""

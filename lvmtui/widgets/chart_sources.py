@@ -158,7 +158,7 @@ class ManyRuns:
     def _label(self, view: RunView) -> str:
         """The run's name; of many, with what tells them apart in front, because there is little room."""
         few = len(self._runs) <= MOST_NAMES
-        return plain(view.run.name if few else f"#{view.run.id} {view.run.phase}")
+        return plain(view.run.name if few else f"{view.run.label} {view.run.phase}")
 
     def extent(self, axis: str, *, log: bool = False) -> tuple[float, float] | None:
         """Least and greatest x of all metrics of all runs."""

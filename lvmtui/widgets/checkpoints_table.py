@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import ClassVar
 
 from textual import work
@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.message import Message
 
 from lvmtui.format import MISSING, metric_name, metric_value, number, plain, size, stamp, thousands
+from lvmtui.host_words import root_of
 from lvmtui.snapshot import RunDetail, RunView, Snapshot
 from lvmtui.store.records import Checkpoint, Evaluation
 from lvmtui.widgets.cells import MUTED
@@ -79,13 +80,16 @@ class CheckpointsTable(RowTable):
         )
         self._checks: dict[int, Check] = {}
         self._checkpoints: dict[int, Checkpoint] = {}
-        self._root = Path()
+        self._root = PurePath()
         self._evaluations: dict[int, Evaluation] = {}
         self._watch = "hit5"
+        self._origin = ""
+        """The watched host that the files are on; empty: they are here."""
 
     def show_run(self, view: RunView, detail: RunDetail, snapshot: Snapshot) -> None:
         """Show the checkpoints of this run."""
-        self._root = Path(snapshot.store).parent
+        self._origin = view.run.origin
+        self._root = root_of(view, snapshot)
         self._watch = view.run.watch
         self._checkpoints = {item.id: item for item in reversed(detail.checkpoints)}
         self._evaluations = {item.epoch: item for item in detail.evaluations}
@@ -101,7 +105,8 @@ class CheckpointsTable(RowTable):
     def _line(self, item: Checkpoint) -> Line:
         evaluation = self._evaluations.get(item.epoch)
         role = " ".join(word for word, yes in (("★ best", item.is_best), ("last", item.is_last)) if yes)
-        check = self._checks.get(item.id, Check("not checked", MUTED))
+        unread = f"on {self._origin}" if self._origin else "not checked"
+        check = self._checks.get(item.id, Check(unread, MUTED))
         return Line(
             str(item.id),
             {
@@ -116,14 +121,29 @@ class CheckpointsTable(RowTable):
                 "state": Content.styled(check.words, check.style),
                 "time": Content(stamp(item.time)),
                 "path": Content.styled(f"…/{plain(Path(item.path).name)}", MUTED),
-                "path_wide": Content.styled(plain(item.path), MUTED),
+                "path_wide": Content.styled(plain(self._shown_path(item)), MUTED),
             },
         )
+
+    def _shown_path(self, item: Checkpoint) -> str:
+        """The path within the store's folder; on a watched host the whole one, as ssh and scp take it."""
+        return f"{self._origin}:{self._root / item.path}" if self._origin else item.path
+
+    def copied(self) -> str:
+        """The whole path of the file under the cursor, behind its host where that is another one."""
+        item = self._checkpoints.get(int(self.cursor)) if self.cursor is not None else None
+        if item is None:
+            return ""
+        return self._shown_path(item) if self._origin else str(self._root / item.path)
 
     def on_row_table_opened(self, message: RowTable.Opened) -> None:
         """Read the file in a thread: it may be large."""
         message.stop()
         item = self._checkpoints.get(int(message.key))
+        if item is not None and self._origin:
+            words = f"The file is on {self._origin} and is not read from here: {self._shown_path(item)}"
+            self.notify(plain(words), markup=False)
+            return
         if item is None or self._checks.get(item.id, Check("", "")).words == CHECKING:
             return
         self._checks[item.id] = Check(CHECKING, MUTED)
@@ -132,7 +152,7 @@ class CheckpointsTable(RowTable):
 
     @work(thread=True, group="checkpoint-sha256", description="comparing a checkpoint's sha256")
     def _read(self, item: Checkpoint) -> None:
-        self.post_message(self.Checked(item.id, check_file(self._root / item.path, item.sha256)))
+        self.post_message(self.Checked(item.id, check_file(Path(self._root / item.path), item.sha256)))
 
     def on_checkpoints_table_checked(self, message: Checked) -> None:
         """Show what was found."""

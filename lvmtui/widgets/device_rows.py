@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lvmtui.format import plain
 from lvmtui.liveness import START_TOLERANCE
-from lvmtui.snapshot import RunView, Snapshot
+from lvmtui.snapshot import HostView, RunView, Snapshot
 from lvmtui.store.lifecycle import Status
 from lvmtui.store.records import DeviceSample
 
@@ -57,6 +57,8 @@ class HostRow:
     is_this: bool
     devices: tuple[DeviceRow, ...]
     gpu_problem: str = ""
+    watched: HostView | None = None
+    """How it is, where it is a watched host."""
 
 
 @dataclass(slots=True)
@@ -94,7 +96,8 @@ def _numbered(device: str) -> tuple[str, int]:
 
 
 def hosts(snapshot: Snapshot | None, here: HostReading | None, past: Past, now: float) -> list[HostRow]:
-    """Every machine that is known, this one first.
+    """Every machine that is known, this one first; then those that no host is watched on, then the watched
+    ones in their order, also where nothing was read of them.
 
     Args:
         snapshot: the store's newest reading.
@@ -103,13 +106,17 @@ def hosts(snapshot: Snapshot | None, here: HostReading | None, past: Past, now: 
         now: seconds since the epoch.
     """
     working = [view for view in snapshot.runs if view.state.is_active] if snapshot else []
-    found = []
-    for name, devices in past.devices().items():
+    found, known = [], past.devices()
+    for name, devices in known.items():
         is_this = here is not None and here.host == name
         rows = [_device(name, device, past, working, here if is_this else None, now) for device in devices]
         problem = here.gpu_problem if here is not None and is_this else ""
-        found.append(HostRow(plain(name), is_this, tuple(rows), problem))
-    return sorted(found, key=lambda host: not host.is_this)
+        view = snapshot.host(name) if snapshot else None
+        found.append(HostRow(plain(name), is_this, tuple(rows), problem, view))
+    watched = snapshot.hosts if snapshot else ()
+    found += [HostRow(host.name, False, (), watched=host) for host in watched if host.name not in known]
+    place = {host.name: number for number, host in enumerate(watched)}
+    return sorted(found, key=lambda host: (not host.is_this, place.get(host.name, -1)))
 
 
 def _device(
@@ -134,7 +141,10 @@ def _device(
 def run_of(host: str, lineage: Sequence[tuple[int, float]], working: Sequence[RunView]) -> RunView | None:
     """The run that a process belongs to, by its own id or that of one of its parents; the start times must
     agree, for ids are used again."""
-    by_pid: Mapping[int | None, RunView] = {view.run.pid: view for view in working if view.run.host == host}
+    here = [view for view in working if view.run.host == host]
+    # A watched host may be this very machine; the last one counts, and that is one of this store.
+    here.sort(key=lambda view: not view.run.origin)
+    by_pid: Mapping[int | None, RunView] = {view.run.pid: view for view in here}
     for pid, started in lineage:
         view = by_pid.get(pid)
         if view is None:
@@ -170,7 +180,7 @@ def _process(host: str, process: ProcessReading, working: Sequence[RunView]) -> 
 def _is_on(view: RunView, host: str, device: str) -> bool:
     """Whether a run of another machine trains on this device, by what it says itself."""
     run = view.run
-    if run.host != host or run.status is Status.QUEUED:
+    if (run.origin or run.host) != host or run.status is Status.QUEUED:
         return False
     trained_on = (run.device or "").split(" ")[0]
     kind, _, number = trained_on.partition(":")
@@ -183,7 +193,7 @@ def _remote(sample: DeviceSample, readings: Sequence[DeviceSample], view: RunVie
     return ProcessRow(
         key=f"{sample.host}/{sample.device}/{run.pid}",
         pid=run.pid or 0,
-        what=plain(run.name),
+        what=plain(f"{run.phase} #{run.number}"),
         run_id=run.id,
         memory=own.process_memory if own else None,
         started=run.process_started or run.started,

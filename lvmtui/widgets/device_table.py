@@ -9,11 +9,15 @@ from rich.text import Text
 from textual.content import Content
 
 from lvmtui import format as fmt
+from lvmtui import host_words
 from lvmtui.charts.figure import sparkline
+from lvmtui.host_words import GLYPHS
+from lvmtui.snapshot import Contact, HostView
 from lvmtui.store.records import DeviceSample
-from lvmtui.widgets.cells import MUTED
+from lvmtui.widgets.cells import INK, MUTED
 from lvmtui.widgets.device_rows import DeviceRow, HostRow, ProcessRow
 from lvmtui.widgets.devices import FULL
+from lvmtui.widgets.host_line import colour_of
 from lvmtui.widgets.look import ascii_only, ink
 from lvmtui.widgets.meters import bar
 from lvmtui.widgets.panel import Panel
@@ -61,10 +65,10 @@ class DeviceTable(RowTable):
         in_ascii = ascii_only(self)
         lines = []
         for host in hosts:
-            lines.append(Line(f"host {host.name}", heading=_heading(host)))
+            lines.append(Line(f"host {host.name}", heading=_heading(host, now)))
             for device in host.devices:
                 lines.append(_device_line(device, in_ascii))
-                lines += [_process_line(process, now) for process in device.processes]
+                lines += [_process_line(process, _seen(host, now)) for process in device.processes]
         shown = [column for column in COLUMNS if _is_filled(column, lines)]
         self.show(lines, columns=shown)
 
@@ -74,9 +78,35 @@ def _is_filled(column: Column, lines: Sequence[Line]) -> bool:
     return column.priority == 0 or any(line.cells.get(column.key) for line in lines)
 
 
-def _heading(host: HostRow) -> Content:
+def _seen(host: HostRow, now: float) -> float:
+    """Until when it is known what works on a machine."""
+    silent = host.watched.news if host.watched is not None and not host.is_this else None
+    return now if silent is None else min(now, silent)
+
+
+def _heading(host: HostRow, now: float) -> Content:
+    if host.watched is not None and not host.is_this:
+        return _watched(host, host.watched, now)
     where = "this host" if host.is_this else "measured by the runs there"
     return Content.assemble((host.name, "bold"), (f" · {where}", MUTED))
+
+
+def _watched(host: HostRow, view: HostView, now: float) -> Content:
+    """`gpu1 · ● live`, `gpu3 · ✖ no answer since 14:02 · its last readings`."""
+    how = host_words.standing(view)
+    said = how.value if view.contact is Contact.LIVE else host_words.said(view, now)[0]
+    if view.contact is not Contact.LIVE:
+        what = "its last readings" if host.devices else "nothing was read of it yet"
+    elif not host.devices and view.version:
+        what = "no readings yet"
+    else:
+        what = "" if host.devices else "no readings: nothing trains there, and lvmtui is not installed"
+    return Content.assemble(
+        (host.name, "bold"),
+        (" · ", MUTED),
+        (f"{GLYPHS[how]} {said}", colour_of(how, INK)),
+        (f" · {what}" if what else "", MUTED),
+    )
 
 
 def _device_line(device: DeviceRow, in_ascii: bool) -> Line:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from lvmtui import format as fmt
 from lvmtui.charts.figure import sparkline
+from lvmtui.run_fields import host_of
 from lvmtui.snapshot import DeviceView
 from lvmtui.widgets.look import Ink, ink
 from lvmtui.widgets.meters import bar_text
@@ -31,7 +32,8 @@ class Devices(Panel):
         if not self.snapshot.devices:
             said = "No readings yet: a run measures the devices of its host once a second."
             return [Text(line, colours.muted) for line in fmt.wrap(said, width, height)]
-        return device_lines(self.snapshot.devices, width, height, colours)
+        near = host_of(self.view) if self.view is not None and self.snapshot.hosts else ""
+        return device_lines(self.snapshot.devices, width, height, colours, near=near)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,18 @@ class _Gauge:
     history: tuple[float | None, ...] = ()
 
 
-def device_lines(devices: Sequence[DeviceView], width: int, height: int, colours: Ink) -> list[Text]:
-    """Utilisation of every device, GPUs first; memory below each where there is room for it."""
-    ordered = sorted(devices, key=lambda view: (view.sample.host, view.sample.device == "cpu"))
+def device_lines(
+    devices: Sequence[DeviceView], width: int, height: int, colours: Ink, *, near: str = ""
+) -> list[Text]:
+    """Utilisation of every device, GPUs first; memory below each where there is room for it.
+
+    Args:
+        near: the machine that comes first.
+    """
+    ordered = sorted(
+        devices,
+        key=lambda view: (view.sample.host != near, view.sample.host, view.sample.device == "cpu"),
+    )
     several_hosts = len({view.sample.host for view in devices}) > 1
     busy = [_utilisation(view, colours, several_hosts) for view in ordered]
     memory = [_memory(view, colours) for view in ordered]

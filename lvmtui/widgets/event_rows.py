@@ -12,6 +12,7 @@ from typing import Any
 from lvmtui.alerts.kinds import Alert
 from lvmtui.findings import KIND
 from lvmtui.format import clock, number, plain, stamp
+from lvmtui.remote.hosts import number_of
 from lvmtui.store.records import Event, Severity
 
 WORDS: Mapping[Severity, str] = {Severity.INFO: "info", Severity.WARN: "warning", Severity.ERROR: "error"}
@@ -50,7 +51,7 @@ class EventRow:
 def event_row(event: Event, names: Mapping[int, str]) -> EventRow:
     """An event of the store; outside text is made harmless."""
     run_id = event.run_id
-    name = "" if run_id is None else names.get(run_id, f"#{run_id}")
+    name = "" if run_id is None else names.get(run_id, f"#{number_of(run_id)}")
     return EventRow(
         key=f"event-{event.id}",
         time=event.time,

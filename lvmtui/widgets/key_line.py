@@ -12,7 +12,7 @@ from lvmtui import commands
 ALWAYS = ("help",)
 """Kept to the last where the width does not do."""
 
-SPARE = ("devices", "events")
+SPARE = ("devices", "events", "hosts")
 """The first to go, from the right."""
 
 

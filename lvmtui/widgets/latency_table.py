@@ -41,7 +41,8 @@ class LatencyTable(RowTable):
 
     def show_run(self, view: RunView, detail: RunDetail, snapshot: Snapshot) -> None:  # noqa: ARG002
         """Show the measurements of this run."""
-        self.empty = f"Nothing was measured: `lvmtui bench {view.run.id}` does it."
+        where = f" on {view.run.origin}" if view.run.origin else ""
+        self.empty = f"Nothing was measured: `lvmtui bench {view.run.number}` does it{where}."
         self._latencies = detail.latencies
         self._show()
 

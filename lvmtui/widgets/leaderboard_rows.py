@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from textual.content import Content
 
@@ -12,6 +12,7 @@ from lvmtui.latencies import milliseconds, short_place
 from lvmtui.leaderboard.ranking import Group, Row
 from lvmtui.leaderboard.seeds import PhaseSummary, by_phase
 from lvmtui.leaderboard.verdicts import SHORT, Verdict, badge
+from lvmtui.remote.hosts import slot_of
 from lvmtui.snapshot import GLYPHS
 from lvmtui.store.records import Severity
 from lvmtui.widgets.cells import MUTED, with_interval
@@ -36,6 +37,9 @@ BY_RUN = (
     Column("verdict", "verdict", sortable=True),
     Column("verdict_wide", "verdict", priority=14, wider_than="verdict", sortable=True),
 )
+
+LEAST_FAR_NAME = 26
+"""Cells that names keep where some end with a host: cut, they would be the same."""
 
 FOUND = Column("found", "", priority=3)
 """How much the audits found, where they found something."""
@@ -177,6 +181,8 @@ def columns_of(groups: Sequence[Group], *, phases: bool) -> tuple[Column, ...]:
             columns.append(TEST)
         if column.key == "params" and any(row.latency for row in rows):
             columns.append(LATENCY)
+        if column.key == "name" and any(row.run_id is not None and slot_of(row.run_id) for row in rows):
+            column = replace(column, least=LEAST_FAR_NAME)
         columns.append(column)
         if column.key == "name" and any(row.findings for row in rows):
             columns.append(FOUND)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from lvmtui import format as fmt
+from lvmtui.host_words import asking, awaited
 from lvmtui.snapshot import RunDetail, State
 from lvmtui.store.records import Event, Severity
 from lvmtui.widgets.look import Ink, ink
@@ -31,10 +32,14 @@ class LogTail(Panel):
         if view is None:
             return [Text(fmt.fit("the log of the chosen run stands here", width), colours.muted)]
         if detail is None:
-            return [Text("reading…", colours.muted)]
-        lines = log_lines(detail, width, height, colours)
+            said = asking(view, self.snapshot) or "reading…"
+            return [Text(line, colours.muted) for line in fmt.wrap(said, width, height)]
+        awaits = awaited(view, detail, self.snapshot)
+        lines = log_lines(detail, width, height, colours) if not awaits else []
         if lines:
             return lines
+        if awaits:
+            return [Text(line, colours.muted) for line in fmt.wrap(awaits, width, height)]
         said = "starts when the run does" if view.state is State.QUEUED else "nothing logged yet"
         return [Text(said, colours.muted)]
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from rich.text import Text
 
 from lvmtui.config import ViewOptions
+from lvmtui.host_words import asking, awaited
 from lvmtui.snapshot import RunView, Series, Snapshot, State
 from lvmtui.widgets import curves
 from lvmtui.widgets.chart_grid import FRAME_SECONDS
@@ -142,8 +143,11 @@ def why_empty(snapshot: Snapshot | None, view: RunView | None, missing: str) -> 
         return "reading the store…"
     if view is None:
         return "choose a run to see its curves" if snapshot.runs else "no runs yet · n launches one"
-    if view.run.id not in snapshot.details:
-        return "reading…"
+    detail = snapshot.details.get(view.run.id)
+    if detail is None:
+        return asking(view, snapshot) or "reading…"
+    if awaits := awaited(view, detail, snapshot):
+        return awaits
     if view.state is State.QUEUED:
         return "queued: curves appear once it runs"
     if view.state.is_active:

@@ -15,6 +15,7 @@ from lvmtui.errors import RecipeError
 from lvmtui.format import MISSING, plain, stamp
 from lvmtui.snapshot import RunDetail, RunView, Snapshot
 from lvmtui.store.records import Run
+from lvmtui.store.sources import copied_from
 from lvmtui.widgets.cells import FAINT, MUTED
 from lvmtui.widgets.row_table import Column, Line, RowTable
 
@@ -115,7 +116,7 @@ def recipe_lines(run: Run, reference: Reference | None) -> list[Line]:
         lines.append(Line(f"gap:{section}", heading=Content("")))
         lines.append(Line(f"section:{section}", heading=Content.styled(f"[{section}]", "bold $primary")))
         lines += [
-            Line(f"{section}.{name}", _cells(f"{section}.{name}", toml(value), run.overrides, reference))
+            Line(f"{section}.{name}", _cells(f"{section}.{name}", toml(value), run, reference))
             for name, value in fields.items()
         ]
     return [*lines, *_surroundings(run)]
@@ -140,23 +141,23 @@ def _title(run: Run, recipe: Mapping[str, Any], reference: Reference | None) -> 
     yield Line("title", heading=Content.styled(words, "bold"))
     if description:
         yield Line("description", heading=Content.styled(description, MUTED))
-    if reference is not None and reference.problem:
+    if reference is not None and reference.problem and not run.origin:
         note = f"What the phase says now is not known: {plain(reference.problem)}"
         yield Line("problem", heading=Content.styled(note, "$warning"))
 
 
-def _cells(
-    dotted: str, value: str, overrides: Mapping[str, str], reference: Reference | None
-) -> dict[str, Content]:
+def _cells(dotted: str, value: str, run: Run, reference: Reference | None) -> dict[str, Content]:
     before = reference.values.get(dotted) if reference else None
     help_text = reference.descriptions.get(dotted, "") if reference else ""
-    overridden = dotted in overrides
+    overridden = dotted in run.overrides
     was = Content("")
     if overridden:
-        words = "overridden" if before is None else f"overridden, was {plain(before)}"
+        # The phase's file is read here; another machine may have another one.
+        known = before is not None and not run.origin
+        words = f"overridden, was {plain(before or '')}" if known else "overridden"
         was = Content.styled(f"◆ {words}", "$warning")
     elif before is not None and before != value and dotted != "train.seed":
-        was = Content.styled(f"the phase now says {plain(before)}", MUTED)
+        was = Content.styled(f"the phase {'here' if run.origin else 'now'} says {plain(before)}", MUTED)
     return {
         "field": Content.styled(f"  {plain(dotted.partition('.')[2])}", "$warning" if overridden else ""),
         "value": Content.styled(plain(value), "bold $warning" if overridden else ""),
@@ -172,6 +173,8 @@ def _surroundings(run: Run) -> Iterator[Line]:
         "protocol": run.protocol_id,
         "device": run.device,
         "host": run.host,
+        **({"watched as": run.origin} if run.origin else {}),
+        **({"copied from": copied_from(run)} if run.source else {}),
         "git commit": run.git_commit,
         "launched": stamp(run.created),
         "attempts": str(run.attempt),

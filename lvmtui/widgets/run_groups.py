@@ -1,4 +1,4 @@
-"""The list of runs in groups: by phase, by tag or by recipe. Pure."""
+"""The list of runs in groups: by phase, by tag, by recipe or by host. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,17 @@ from lvmtui.format import MISSING, counted, percent, plain
 from lvmtui.snapshot import RunView
 from lvmtui.widgets.cells import INK, MUTED
 
-GROUPS: Mapping[str, str] = {"": "", "phase": "by phase", "tags": "by first tag", "recipe": "by recipe"}
+GROUPS: Mapping[str, str] = {
+    "": "",
+    "phase": "by phase",
+    "tags": "by first tag",
+    "recipe": "by recipe",
+    "host": "by host",
+}
 """What runs can be grouped by -> in words. A run with several tags stands under the first."""
+
+AMONG_HOSTS = "host"
+"""What groups say something of only where hosts are watched."""
 
 GROUP_KEY = "group:"
 """Keys of headings begin with it."""
@@ -43,8 +52,14 @@ def grouped(views: Iterable[RunView], by: str) -> list[RunGroup]:
     ]
 
 
-def heading_of(group: RunGroup, *, folded: bool) -> Content:
-    """`▾ phase-3  12 runs · best 17.9 · 2 running`."""
+def heading_of(group: RunGroup, *, folded: bool, note: str = "") -> Content:
+    """`▾ phase-3  12 runs · best 17.9 · 2 running`.
+
+    Args:
+        group: the group.
+        folded: its runs are not shown.
+        note: something else that is to be known of it.
+    """
     running = sum(view.state.is_active for view in group.views)
     said = [counted(len(group.views), "run"), _best(group.views)]
     parts = [
@@ -54,6 +69,8 @@ def heading_of(group: RunGroup, *, folded: bool) -> Content:
     ]
     if running:
         parts.append((f" · {running} running", INK.success))
+    if note:
+        parts.append((f" · {note}", MUTED))
     return Content.assemble(*parts)
 
 
@@ -80,7 +97,17 @@ def _recipe(view: RunView) -> str:
     return view.run.recipe_hash
 
 
-_PICK: Mapping[str, Callable[[RunView], str]] = {"phase": _phase, "tags": _tag, "recipe": _recipe}
+def _host(view: RunView) -> str:
+    # A watched host may be called as a machine of this store.
+    return f"@{view.run.origin}" if view.run.origin else view.run.host or view.run.host_wanted
+
+
+_PICK: Mapping[str, Callable[[RunView], str]] = {
+    "phase": _phase,
+    "tags": _tag,
+    "recipe": _recipe,
+    "host": _host,
+}
 
 
 def _title(by: str, value: str, views: Sequence[RunView]) -> str:
@@ -89,4 +116,6 @@ def _title(by: str, value: str, views: Sequence[RunView]) -> str:
         value = f"{value[:8]} {run.phase[:LONGEST_TITLE]} · {run.model}"
     elif by == "tags" and not value:
         value = "without a tag"
+    elif by == "host":
+        value = views[0].run.origin or value or "no host yet"
     return plain(value[: 4 * LONGEST_TITLE])[:LONGEST_TITLE] or MISSING

@@ -1,4 +1,5 @@
-"""Two lines that stand over every tab of a run's screen: how it stands, and what its best is worth."""
+"""Two lines that stand over every tab of a run's screen: how it stands, and what its best is worth; a third
+where its host is silent or was asked something."""
 
 from __future__ import annotations
 
@@ -7,17 +8,18 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from lvmtui import format as fmt
+from lvmtui.host_words import is_doubtful
 from lvmtui.leaderboard.ranking import training_seconds
 from lvmtui.snapshot import GLYPHS, RunView, State
 from lvmtui.waiting import waiting_reason
 from lvmtui.widgets.look import Ink, ink
 from lvmtui.widgets.meters import patience_meter
 from lvmtui.widgets.panel import Panel
-from lvmtui.widgets.run_summary import first_line, verdicts
+from lvmtui.widgets.run_summary import afar_lines, first_line, verdicts
 
 
 class RunHeader(Panel):
-    """The run in two lines."""
+    """The run in two or three lines."""
 
     DEFAULT_CSS = """
     RunHeader { border: none; height: 2; padding: 0 1; background: $background; }
@@ -28,7 +30,35 @@ class RunHeader(Panel):
         view, colours = self.view, ink(self)
         if view is None:
             return [Text("reading the store…" if self.snapshot is None else "no such run", colours.muted)]
-        return [_standing(view, width, colours), _worth(view, width, colours, self._reason(view))]
+        lines = [_standing(view, width, colours), _worth(view, width, colours, self._reason(view))]
+        return [*lines, *self._afar(width)]
+
+    def _afar(self, width: int) -> list[Text]:
+        """The line that only some runs of watched hosts have."""
+        view, now = self.view, self.snapshot.taken if self.snapshot else 0.0
+        if view is None or width <= 0:
+            return []
+        line = Text(" · ").join(afar_lines(view, width, now, ink(self), lines=1))
+        return [line] if line else []
+
+    def _make_room(self) -> None:
+        lines = 2 + len(self._afar(self.content_size.width))
+        if self.styles.height is None or self.styles.height.value != lines:
+            self.styles.height = lines
+
+    def watch_snapshot(self) -> None:
+        """Make room for the third line, or take it away again."""
+        self._make_room()
+        super().watch_snapshot()
+
+    def watch_focused(self) -> None:
+        """Another run may have a third line."""
+        self._make_room()
+        super().watch_focused()
+
+    def on_resize(self) -> None:
+        self._make_room()
+        super().on_resize()
 
     def _reason(self, view: RunView) -> str:
         """Why it waits, where it does."""
@@ -39,9 +69,10 @@ class RunHeader(Panel):
 
 def _standing(view: RunView, width: int, colours: Ink) -> Text:
     run, progress = view.run, view.run.progress
-    state = "stop asked for" if view.stop_requested else view.state.value
+    doubtful = is_doubtful(view)
+    state = "stop asked for" if view.stop_requested else f"{view.state.value}{'?' if doubtful else ''}"
     line = Text.assemble(
-        (f"{GLYPHS[view.state]} {state}", colours.of_state(view.state)),
+        (f"{GLYPHS[view.state]} {state}", colours.muted if doubtful else colours.of_state(view.state)),
         "  ",
         (fmt.plain(run.name), f"bold {colours.text}".strip()),
     )
@@ -51,7 +82,7 @@ def _standing(view: RunView, width: int, colours: Ink) -> Text:
         line.append(f"  ep {progress.epoch}/{progress.epochs}", colours.text)
     if progress.patience and view.state.is_active:
         line.append("  ").append_text(patience_meter(progress.patience_used, progress.patience, colours))
-    active = view.state is State.RUNNING
+    active = view.state is State.RUNNING and not doubtful
     facts = [
         f"{fmt.plain(run.model)} {fmt.count(run.parameters)}" if run.parameters else fmt.plain(run.model),
         f"ctx {run.context}",

@@ -15,10 +15,11 @@ from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
 
-from lvmtui import commands, filters
+from lvmtui import commands, filters, host_words
 from lvmtui import format as fmt
 from lvmtui.charts.figure import Look
 from lvmtui.config import ViewOptions
+from lvmtui.host_words import GLYPHS, Standing, is_doubtful
 from lvmtui.messages import OptionsChanged, RunFocused, RunMarked, RunOpened
 from lvmtui.run_fields import DEFAULT_SORT, FIELDS, RunField, field_of, sorted_by
 from lvmtui.snapshot import RunView, Snapshot, State
@@ -26,7 +27,7 @@ from lvmtui.store.records import Shelf
 from lvmtui.widgets.filter_line import FilterLine
 from lvmtui.widgets.look import ascii_only, chart_look
 from lvmtui.widgets.row_table import Line, RowTable
-from lvmtui.widgets.run_groups import GROUP_KEY, GROUPS, RunGroup, grouped, heading_of
+from lvmtui.widgets.run_groups import AMONG_HOSTS, GROUP_KEY, GROUPS, RunGroup, grouped, heading_of
 from lvmtui.widgets.run_rows import RunCells, columns_for
 from lvmtui.widgets.run_table import RunTable
 
@@ -47,7 +48,8 @@ NOTHING_ON = {
 
 
 Shown = tuple[str, tuple[str, str] | None, str]
-"""What a line shows beside its run: the first column, mark and colour, and why it waits."""
+"""What a line shows beside its run: the first column, mark and colour, and why it waits or since when it is
+silent."""
 
 
 class RunList(Vertical):
@@ -175,7 +177,8 @@ class RunList(Vertical):
 
     def action_group_runs(self) -> None:
         """Group by the next quality, or not at all."""
-        self._change(group=_after(self.options.group, list(GROUPS)))
+        known = [by for by in GROUPS if by != AMONG_HOSTS or self._watches]
+        self._change(group=_after(self.options.group, known))
 
     def action_shelf(self) -> None:
         """List archived runs, the trash, the runs again."""
@@ -267,11 +270,12 @@ class RunList(Vertical):
         moved = self._choose()
         chosen = (self._views, self._asked, self._order, self._group, self.options.columns)
         folded = frozenset(self._folded)
-        shows = (*chosen, self.marked, folded, look.palette, look.ascii_only, self._empty_store)
+        hosts = self.snapshot.hosts if self.snapshot and self.options.group == AMONG_HOSTS else self._watches
+        shows = (*chosen, self.marked, folded, look.palette, look.ascii_only, self._empty_store, hosts)
         if self._shows is None or not all(map(_same, shows, self._shows)):
             self._shows = shows
             self._say()
-            columns = columns_for(self.options, self._views)
+            columns = columns_for(self.options, self._views, watches=self._watches)
             table.empty = self._why_empty()
             lines = list(self._written(columns[0].key, look))
             table.show(lines, columns=columns, sort=(self._field.key, self._downwards))
@@ -283,6 +287,11 @@ class RunList(Vertical):
     def _empty_store(self) -> bool | None:
         """Whether there are no runs at all; None: not known yet."""
         return None if self.snapshot is None else not self.snapshot.runs
+
+    @property
+    def _watches(self) -> bool:
+        """Whether hosts are watched."""
+        return self.snapshot is not None and bool(self.snapshot.hosts)
 
     def _choose(self) -> bool:
         """Choose and sort the runs, where others are there or wanted than before.
@@ -299,7 +308,7 @@ class RunList(Vertical):
         if self._runs is not None and len(runs) == len(self._runs) and all(map(is_, runs, self._runs)):
             runs = self._runs
         if runs is not self._runs:
-            self._reasons = _waiting(runs, snapshot.taken if snapshot else 0.0)
+            self._reasons = _reasons(runs, snapshot.taken if snapshot else 0.0)
             if len(self._lines) > len(runs):
                 known = {view.run.id for view in runs}
                 self._lines = {run_id: kept for run_id, kept in self._lines.items() if run_id in known}
@@ -380,12 +389,21 @@ class RunList(Vertical):
             yield kept[2]
 
     def _heading(self, group: RunGroup) -> Line:
-        shown = (group.views, group.key in self._folded)
+        shown = (group.views, group.key in self._folded, self._note(group))
         kept = self._headings.get(group.key)
         if kept is None or kept[0] != shown:
-            heading = heading_of(group, folded=shown[1])
+            heading = heading_of(group, folded=shown[1], note=shown[2])
             kept = self._headings[group.key] = shown, Line(group.key, heading=heading, stops=True)
         return kept[1]
+
+    def _note(self, group: RunGroup) -> str:
+        """How the host is whose runs a group has."""
+        origin = group.views[0].run.origin
+        host = self.snapshot.host(origin) if self.snapshot and self.options.group == AMONG_HOSTS else None
+        how = host_words.standing(host) if host else None
+        if host is None or how is None or self.snapshot is None or how is Standing.LIVE:
+            return ""
+        return f"{GLYPHS[how]} {host_words.said(host, self.snapshot.taken)[-1]}"
 
     def _place_cursor(self) -> None:
         """Put the cursor on the focused run when it is another; where that one is not shown, ask for the one
@@ -398,13 +416,18 @@ class RunList(Vertical):
             self._tell(table.run_at_cursor)
 
 
-def _waiting(runs: Sequence[RunView], now: float) -> dict[int, str]:
-    """Run id -> why it waits."""
+def _reasons(runs: Sequence[RunView], now: float) -> dict[int, str]:
+    """Run id -> why it waits; of a run whose host is silent, when it was last heard of."""
+    silent = {
+        view.run.id: host_words.moment(view.silent, now)
+        for view in runs
+        if view.silent is not None and is_doubtful(view)
+    }
     if not any(view.state is State.QUEUED for view in runs):
-        return {}
+        return silent
     from lvmtui.waiting import waiting_reasons
 
-    return waiting_reasons([view.run for view in runs], now)
+    return waiting_reasons([view.run for view in runs], now) | silent
 
 
 def _same(one: object, other: object) -> bool:

@@ -8,7 +8,9 @@ from dataclasses import replace
 from textual.content import Content
 
 from lvmtui import format as fmt
+from lvmtui import host_words
 from lvmtui.config import ViewOptions
+from lvmtui.host_words import is_doubtful
 from lvmtui.leaderboard.verdicts import Verdict, badge, worth
 from lvmtui.remaining import remaining_of
 from lvmtui.run_fields import FIELDS, columns_of
@@ -27,14 +29,21 @@ MOST_TEXT = 400
 SIGNS = 3
 """Cells before a row: state, mark and pin."""
 
+LEAST_HOST = 6
+"""Longer names of hosts are cut to this before other columns go."""
+
 BEFORE = " " * SIGNS
 """Before the label of the first column."""
 
 PIN = "↑"
 """The sign of a pinned run: it stays on top."""
 
+BESIDE_HOST = ("host", "name_bare")
+"""Beside the column of hosts, names do not repeat them."""
+
 AUTOMATIC = (
-    Column("name", f"{BEFORE}name", shrinks=True, least=LEAST_NAME, sortable=True),
+    Column("name", f"{BEFORE}name", shrinks=True, least=LEAST_NAME, sortable=True, beside=BESIDE_HOST),
+    Column("host", "host", priority=3, sortable=True, shrinks=True, least=LEAST_HOST),
     Column("found", "", priority=5),
     Column("ctx", "ctx", right=True, priority=10, sortable=True),
     Column("epoch", "ep", right=True, priority=3, sortable=True),
@@ -47,17 +56,28 @@ AUTOMATIC = (
     Column("left", "left", right=True, priority=8, sortable=True),
 )
 """Where the user has chosen none: what fits of these. `found` is there where something was found, `left`
-where a run trains."""
+where a run trains, `host` where hosts are watched."""
 
 DETAILED = {"hit5": "hit5_wide", "state": "state_wide"}
 """Fields of which there is more to show where there is room."""
+
+BARE = {"name": "name_bare"}
+"""Fields that leave something out beside another column."""
 
 SHRINKING = {"name", "phase", "state", "tags", "note", "model", "error", "data", "is", "device", "host"}
 """Chosen columns that may be cut, the others are numbers or short."""
 
 
-def columns_for(options: ViewOptions, views: Sequence[RunView]) -> tuple[Column, ...]:
-    """The columns of the list, from the left."""
+def columns_for(
+    options: ViewOptions, views: Sequence[RunView], *, watches: bool = False
+) -> tuple[Column, ...]:
+    """The columns of the list, from the left.
+
+    Args:
+        options: what the user has chosen.
+        views: the runs that are listed.
+        watches: there are runs of other hosts, or may be.
+    """
     chosen = columns_of(options.columns)
     if not chosen:
         idle = set()
@@ -65,6 +85,8 @@ def columns_for(options: ViewOptions, views: Sequence[RunView]) -> tuple[Column,
             idle.add("found")
         if not any(view.state.is_active for view in views):
             idle.add("left")
+        if not watches:
+            idle.add("host")
         return tuple(column for column in AUTOMATIC if column.key not in idle)
     columns = []
     for place, field in enumerate(chosen):
@@ -76,6 +98,7 @@ def columns_for(options: ViewOptions, views: Sequence[RunView]) -> tuple[Column,
             shrinks=field.key in SHRINKING,
             least=LEAST_NAME if place == 0 else 8,
             sortable=True,
+            beside=BESIDE_HOST if field.key == "name" else ("", ""),
         )
         columns.append(column)
         if field.key in DETAILED:
@@ -119,21 +142,33 @@ class RunCells(Mapping[str, Content]):
             cell = WRITERS[key](self._view)
         else:
             cell = Content(FIELDS[key].written(self._view)[:MOST_TEXT])
-        own = key == self._first or DETAILED.get(self._first) == key
+        own = key in {self._first, DETAILED.get(self._first), BARE.get(self._first)}
         return signs(self._view, self._mark) + cell if own else cell
 
 
 def signs(view: RunView, mark: Content | None = None) -> Content:
     """State, mark and pin, a cell each."""
-    state = Content.styled(GLYPHS[view.state], INK.of_state(view.state))
+    colour = MUTED if is_doubtful(view) else INK.of_state(view.state)
+    state = Content.styled(GLYPHS[view.state], colour)
     pin = Content.styled(PIN, INK.accent) if view.run.pinned else Content(" ")
     return state + (mark or Content(" ")) + pin
 
 
 def name(view: RunView) -> Content:
-    """`phase-3 #17`."""
+    """`phase-3 #17`, or `phase-3 #17@gpu1` on a watched host."""
     phase = fmt.plain(view.run.phase[:MOST_TEXT])
-    return Content(f"{phase} #{view.run.id}")
+    return Content(f"{phase} {view.run.label}")
+
+
+def name_bare(view: RunView) -> Content:
+    """`phase-3 #17`, wherever it is."""
+    phase = fmt.plain(view.run.phase[:MOST_TEXT])
+    return Content(f"{phase} #{view.run.number}")
+
+
+def host(view: RunView) -> Content:
+    """The watched host, else the machine."""
+    return Content.styled(FIELDS["host"].written(view), "" if view.run.origin else MUTED)
 
 
 def epochs(view: RunView) -> Content:
@@ -173,7 +208,19 @@ def _trend(view: RunView) -> tuple[str, str]:
 
 def status(view: RunView, reason: str = "", *, wide: bool = True) -> Content:
     """The patience meter of a run that trains, why a queued one waits, else the state in words with the key
-    that helps."""
+    that helps. Of a run whose host has fallen silent, how it was and when; what was asked of it and not
+    answered.
+
+    Args:
+        view: the run.
+        reason: why it waits; or when it was last heard of.
+        wide: there is room for all that there is to say.
+    """
+    if is_doubtful(view):
+        return _doubtful(view, reason, wide=wide)
+    if view.pending:
+        said = host_words.pending(view) if wide else f"{fmt.plain(view.pending[0])} waits"
+        return Content.styled(said, INK.accent)
     state, progress = view.state, view.run.progress
     if state is State.RUNNING and not view.stop_requested and progress.patience > 0:
         return patience(view)
@@ -192,6 +239,17 @@ def status(view: RunView, reason: str = "", *, wide: bool = True) -> Content:
     return Content.styled(word + key, INK.of_state(state))
 
 
+def _doubtful(view: RunView, reason: str, *, wide: bool) -> Content:
+    """`running at 14:02?`, shorter `▶ 14:02?`."""
+    word = view.state.value if wide else GLYPHS[view.state]
+    at = "at " if wide and view.state is not State.QUEUED else ""
+    said = Content.styled(f"{word} {at}{reason or fmt.clock(view.silent)[:5]}?", MUTED)
+    if view.pending:
+        asked = f"{fmt.plain(view.pending[0])} waits"
+        said += Content.styled(f" · {asked}", INK.accent)
+    return said
+
+
 def patience(view: RunView) -> Content:
     """`●●○ 1/3`: one dot an evaluation that may still pass without a gain."""
     return from_text(patience_meter(view.run.progress.patience_used, view.run.progress.patience, INK))
@@ -199,7 +257,7 @@ def patience(view: RunView) -> Content:
 
 def left(view: RunView) -> Content:
     """Time left at most."""
-    time = remaining_of(view.run) if view.state.is_active else None
+    time = remaining_of(view.run) if view.state.is_active and not is_doubtful(view) else None
     return Content.styled(f"≤{fmt.duration(time.worst)}" if time else "", MUTED)
 
 
@@ -234,6 +292,8 @@ def _context(view: RunView) -> Content:
 
 WRITERS: Mapping[str, Callable[[RunView], Content]] = {
     "name": name,
+    "name_bare": name_bare,
+    "host": host,
     "found": findings,
     "ctx": _context,
     "epoch": epochs,

@@ -10,6 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from lvmtui import format as fmt
+from lvmtui import host_words
 from lvmtui.findings import counted_by_severity
 from lvmtui.leaderboard.verdicts import Verdict, worth
 from lvmtui.remaining import remaining_of
@@ -46,7 +47,21 @@ class RunSummary(Panel):
             return [Text(line, colours.muted) for line in fmt.wrap(said, width, height)]
         runs = [other.run for other in self.snapshot.runs] if view.state is State.QUEUED else []
         reason = waiting_reason(view.run, runs, self.snapshot.taken)
-        return summary_lines(view, width, height, colours, reason=reason)
+        afar = afar_lines(view, width, self.snapshot.taken, colours)
+        return [*afar, *summary_lines(view, width, height - len(afar), colours, reason=reason)]
+
+
+def afar_lines(view: RunView, width: int, now: float, colours: Ink, lines: int = 2) -> list[Text]:
+    """What the connection to a run's host leaves open: since when it is silent, what it was asked; nothing of
+    a run in this store.
+
+    Args:
+        lines: at most so many for each of them.
+    """
+    silence, asked = host_words.silence(view, now), host_words.pending(view)
+    colour = colours.warning if host_words.is_doubtful(view) else colours.muted
+    said = [Text(words, colour) for words in fmt.wrap(silence, width, lines)]
+    return [*said, *(Text(words, colours.accent) for words in fmt.wrap(asked, width, lines))]
 
 
 def summary_lines(view: RunView, width: int, height: int, colours: Ink, *, reason: str = "") -> list[Text]:
@@ -97,7 +112,7 @@ def _state_lines(view: RunView, width: int, height: int, colours: Ink) -> list[T
     """The state in words, with what is wrong and the key that helps."""
     run, state = view.run, view.state
     words = f"{GLYPHS[state]} {state.value}"
-    colour = colours.of_state(state)
+    colour = colours.muted if host_words.is_doubtful(view) else colours.of_state(state)
     if state is State.FAILED:
         lines = fmt.wrap(
             f"{words}: {first_line(run.error) or 'no message'}", width, max(1, min(3, height - 1))
@@ -158,7 +173,7 @@ def _best(view: RunView, width: int) -> Text | None:
 def _pace(view: RunView, width: int, colours: Ink) -> Text | None:
     """Speed and what is left: at most, and if no gain comes any more."""
     progress, left = view.run.progress, remaining_of(view.run)
-    if not view.state.is_active or left is None:
+    if not view.state.is_active or left is None or host_words.is_doubtful(view):
         return None
     parts = [
         fmt.speed(progress.vectors_per_second) if progress.vectors_per_second else "",

@@ -15,13 +15,20 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Input, Static
 
+from lvmtui.format import fit
 from lvmtui.launcher import Start
 from lvmtui.store.records import Run
 
 MOST_SEEDS = 200
 """As many runs as one launch makes at most."""
 
+HERE = "here"
+
+LONGEST_HOST = 14
+"""Cells of a host's name: the line must fit 80 columns."""
+
 _HELP = {
+    "where": "where: space changes it · here, or a watched host: data and devices are those there",
     "when": "when: space changes it · now: at once, whatever is in use · queue: when its device is free",
     "priority": "priority: a whole number; what has more goes first, of equals what was there first",
     "hold": "hold: space changes it · a held run waits until H lets it go",
@@ -79,8 +86,20 @@ class StartLine(Horizontal):
     class Changed(Message):
         """Something else is to be launched."""
 
+    def __init__(self, hosts: Sequence[str] = (), *, id: str) -> None:  # noqa: A002
+        """
+        Args:
+            hosts: watched hosts that a run can be launched on.
+        """
+        super().__init__(id=id)
+        self._hosts = tuple(hosts)
+
     def compose(self) -> ComposeResult:
-        yield Static("start", classes="label")
+        if self._hosts:
+            yield Static("where", classes="label")
+            yield Switch((HERE, *(fit(name, LONGEST_HOST) for name in self._hosts)), id="where")
+        else:
+            yield Static("start", classes="label")
         yield Switch(("now", "queue"), id="when")
         yield from _labelled("priority", "0", width=4, queued=True)
         yield Static("hold", classes="label -queued")
@@ -93,6 +112,14 @@ class StartLine(Horizontal):
 
     def on_mount(self) -> None:
         self._show_what_counts()
+
+    @property
+    def host(self) -> str:
+        """The host that is chosen; empty: this machine."""
+        if not self._hosts:
+            return ""
+        chosen = self.query_one("#where", Switch).chosen
+        return self._hosts[chosen - 1] if chosen else ""
 
     @property
     def queued(self) -> bool:
@@ -111,7 +138,7 @@ class StartLine(Horizontal):
         """What the line says.
 
         Args:
-            runs: all runs of the store, of which one may be waited for.
+            runs: all runs of the store that it is launched into, of which one may be waited for.
         """
         typed = {name: self.query_one(f"#{name}", Input).value.strip() for name in _TYPED}
         seeds, jobs = _whole(typed["seeds"]), _whole(typed["jobs"])
@@ -162,10 +189,11 @@ def _whole(text: str) -> int | None:
 
 
 def _run_of(text: str, runs: Sequence[Run]) -> int | None:
-    """The run that is meant: `17`, `#17`, `phase-3 #17` or `last`."""
+    """Number of the run that is meant: `17`, `#17`, `#17@gpu1`, `phase-3 #17` or `last`."""
     if text == "last":
-        return max((run.id for run in runs), default=None)
+        return max((run.number for run in runs), default=None)
     phase, _, number = text.rpartition("#")
+    number, _, host = number.partition("@")
     wanted = _whole(number)
-    found = (run for run in runs if run.id == wanted and phase.strip() in {"", run.phase})
-    return next((run.id for run in found), None)
+    found = (run for run in runs if run.number == wanted and phase.strip() in {"", run.phase})
+    return next((run.number for run in found if host in {"", run.origin}), None)

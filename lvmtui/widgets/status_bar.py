@@ -1,16 +1,18 @@
-"""The line at the top: which store, how many runs in which state, and how fresh this is. Below it, as long as
-something is wrong with the store, what that is."""
+"""The line at the top: which store, how many runs in which state, and how fresh this is. Below it, how the
+watched hosts are, and as long as something is wrong with the store, what that is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import PurePath
+from time import localtime
 
 from rich.cells import cell_len
 from rich.text import Text
 
 from lvmtui import format as fmt
 from lvmtui.snapshot import GLYPHS, Snapshot, State
+from lvmtui.widgets.host_line import host_line
 from lvmtui.widgets.look import Ink, ink
 from lvmtui.widgets.panel import Panel
 
@@ -30,8 +32,8 @@ BANNER_LINES = 3
 
 
 class StatusBar(Panel):
-    """One line, and a banner while the store cannot be read. The time is when something last changed, so an
-    idle dashboard paints nothing."""
+    """One line, one on the watched hosts, and a banner while the store cannot be read. The time is when
+    something last changed, so an idle dashboard paints nothing."""
 
     DEFAULT_CSS = """
     StatusBar {
@@ -44,9 +46,14 @@ class StatusBar(Panel):
     StatusBar.-ascii { border: none; }
     """
 
+    _hosts: tuple[tuple[object, ...], Text] = ((), Text())
+    """What the line on hosts was made of, and that line."""
+
     def watch_snapshot(self) -> None:
-        """Make room for the banner, or take it away again."""
-        lines = 1 + len(banner(self.snapshot, self.content_size.width, ink(self)))
+        """Make room for hosts and banner, or take it away again."""
+        snapshot = self.snapshot
+        below = banner(snapshot, self.content_size.width, ink(self))
+        lines = 1 + (snapshot is not None and bool(snapshot.hosts)) + len(below)
         if self.styles.height is None or self.styles.height.value != lines:
             self.styles.height = lines
         super().watch_snapshot()
@@ -56,9 +63,19 @@ class StatusBar(Panel):
         super().on_resize()
 
     def draw(self, width: int, height: int) -> Sequence[Text]:  # noqa: ARG002
-        colours = ink(self)
+        snapshot, colours = self.snapshot, ink(self)
         unread = getattr(self.app, "unread_events", 0)
-        return [status_line(self.snapshot, width, colours, unread), *banner(self.snapshot, width, colours)]
+        lines = [status_line(snapshot, width, colours, unread)]
+        if snapshot is not None and snapshot.hosts:
+            lines.append(self._host_line(snapshot, width, colours))
+        return [*lines, *banner(snapshot, width, colours)]
+
+    def _host_line(self, snapshot: Snapshot, width: int, colours: Ink) -> Text:
+        """Made again only where something in it differs: snapshots come ten times a second."""
+        made_of = (snapshot.hosts, localtime(snapshot.taken)[:3], width, colours)
+        if self._hosts[0] != made_of:
+            self._hosts = made_of, host_line(snapshot.hosts, snapshot.taken, width, colours)
+        return self._hosts[1]
 
 
 def banner(snapshot: Snapshot | None, width: int, colours: Ink) -> list[Text]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from textual.content import Content
 
@@ -39,6 +39,9 @@ class Column:
     """Key of a column that this one replaces where there is room: the same with more detail."""
     least: int = LEAST_SHRUNK
     """Cells that it keeps when it is cut."""
+    beside: tuple[str, str] = ("", "")
+    """Key of another column, and that of the cells that stand here while the other is shown: they leave out
+    what it says."""
 
     @property
     def sort_key(self) -> str:
@@ -83,9 +86,21 @@ def fit_columns(
             continue
         candidate = {key: value for key, value in chosen.items() if key != column.wider_than}
         candidate[column.key] = column
-        if sum(_least(item, widths) + gap for item in candidate.values()) - gap <= width:
+        if sum(_least(item, widths) + gap for item in _settled(candidate.values())) - gap <= width:
             chosen = candidate
-    return cut_to([column for column in columns if column.key in chosen], widths, width, gap=gap)
+    shown = _settled([column for column in columns if column.key in chosen])
+    return cut_to(shown, widths, width, gap=gap)
+
+
+def _settled(columns: Collection[Column]) -> list[Column]:
+    """The columns, with other cells where another one says what they would."""
+    keys = {column.key for column in columns}
+    return [
+        replace(column, key=column.beside[1], wider_than=column.sort_key)
+        if column.beside[0] in keys
+        else column
+        for column in columns
+    ]
 
 
 def cut_to(
@@ -103,7 +118,8 @@ def cut_to(
 
 def measure(columns: Sequence[Column], lines: Iterable[Line]) -> dict[str, int]:
     """Column key -> cells that its label and the widest of its cells in `lines` need."""
-    widths = {column.key: len(column.label) + (2 if column.sortable else 0) for column in columns}
+    keys = ((column, key) for column in columns for key in (column.key, column.beside[1]) if key)
+    widths = {key: len(column.label) + (2 if column.sortable else 0) for column, key in keys}
     for line in lines:
         if line.heading is not None:
             continue

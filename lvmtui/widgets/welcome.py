@@ -6,7 +6,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from lvmtui.format import plain
+from lvmtui.format import fit, plain
 from lvmtui.snapshot import Snapshot
 
 
@@ -26,17 +26,17 @@ class Welcome(Widget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._shown = ("", "")
+        self._shown = ("", "", "")
 
     def watch_snapshot(self, snapshot: Snapshot | None) -> None:
-        """Only its place and what is wrong with it matter here."""
-        shown = (snapshot.store, snapshot.problem) if snapshot else ("", "")
+        """Only its place, what is wrong with it and what may still come matter here."""
+        shown = (snapshot.store, snapshot.problem, _coming(snapshot)) if snapshot else ("", "", "")
         if shown != self._shown:
             self._shown = shown
             self.refresh(layout=True)
 
     def render(self) -> Content:
-        store, problem = self._shown
+        store, problem, coming = self._shown
         if problem:
             return Content.assemble(
                 ("✖ The run store cannot be read\n\n", "bold $text-error"),
@@ -48,6 +48,7 @@ class Welcome(Widget):
             " shows training runs as they learn, and starts, stops,\nresumes and promotes them. ",
             "Runs go on when it is closed.\n\n",
             ("There are no runs yet.", "bold"),
+            f"\n{coming}" if coming else "",
             "\n\n",
             ("n", "bold $text-accent"),
             "            launch a run of a phase\n",
@@ -57,3 +58,9 @@ class Welcome(Widget):
             "            all keys\n\n",
             (f"run store  {plain(store)}", "$text-muted"),
         )
+
+
+def _coming(snapshot: Snapshot) -> str:
+    """Which hosts have not said what runs they have."""
+    asked = [host.name for host in snapshot.hosts if not host.is_whole]
+    return fit(f"Those of {', '.join(asked)} come as soon as they answer.", 66) if asked else ""

@@ -21,6 +21,7 @@ WAYS: dict[str, Sequence[str]] = {
     "zoom": ("enter",),
     "sideways": ("enter",),
     "tabs": ("enter",),
+    "hosts": ("6",),
     "scaling": ("space", "down", "space", "3", *[NEXT_TAB] * 3),
     "filter": (),
     "sort": (),
