@@ -17,6 +17,7 @@ from lvmtui.cli import (
     compare,
     equate,
     files,
+    hosts,
     judge,
     keys,
     look,
@@ -28,12 +29,14 @@ from lvmtui.cli import (
     scaling,
     serve,
     shelf,
+    starting,
     steer,
+    transfer,
 )
-from lvmtui.cli.session import Session, line
+from lvmtui.cli.session import Session, line, note, watching
 from lvmtui.errors import LvmtuiError, UsageError
 from lvmtui.format import plain_lines
-from lvmtui.start import DEFAULT_STORE, STORE_VARIABLE
+from lvmtui.store.location import DEFAULT_STORE, STORE_VARIABLE
 
 DEBUG = "LVMTUI_DEBUG"
 """Environment variable: when set, errors come with their traceback."""
@@ -70,6 +73,16 @@ def _root(
         bool, typer.Option("--readonly", help="Refuse everything that changes runs.")
     ] = False,
     ascii_only: Annotated[bool, typer.Option("--ascii", help="Draw the dashboard in ASCII only.")] = False,
+    hosts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--host",
+            metavar="HOST",
+            help="Watch this machine too, over SSH: gpu1, me@gpu1 or gpu1:PATH/runs.db; all: those of the "
+            "settings. May be repeated. Before a command: it works there.",
+        ),
+    ] = None,
+    local: Annotated[bool, typer.Option("--local", help="Watch no host, whatever the settings say.")] = False,
     plain: Annotated[
         bool,
         typer.Option("--plain", help="For screen readers: no dashboard, but the runs and changes as lines."),
@@ -79,28 +92,40 @@ def _root(
     ] = False,
 ) -> None:
     context.obj = Session(store, readonly, ascii_only)
+    context.obj = watching(context, None, hosts, local=local)
     if context.invoked_subcommand is None and plain:
         raise typer.Exit(_plain(context.obj))
     if context.invoked_subcommand is None:
-        raise typer.Exit(steer.dashboard(context.obj))
+        raise typer.Exit(starting.dashboard(context.obj))
     if plain:
         raise UsageError("--plain stands in place of the dashboard", "Leave out --plain or the command.")
 
 
 def _plain(session: Session) -> int:
     """Print what there is and what changes until ctrl+c, which is how this mode ends."""
+    from lvmtui.config import Config, load_config
     from lvmtui.plain_mode import follow
+    from lvmtui.remote.hosts import parse_hosts, watched
+    from lvmtui.remote.ssh import ssh_words
 
+    try:
+        config = load_config()
+    except UsageError as error:
+        for text in (*plain_lines(str(error)), "The defaults are used."):
+            note(text)
+        config = Config()
+    names = session.watched
+    hosts = watched(config.hosts) if names is None else parse_hosts(names, config.hosts)
     with contextlib.suppress(KeyboardInterrupt):
-        follow(session.store, line)
+        follow(session.store, line, hosts=hosts, ssh=ssh_words(config) if hosts else ())
     return 0
 
 
 app.command()(once.once)
 app.command()(serve.serve)
 app.command(hidden=True)(serve.served)
-app.command()(steer.demo)
-app.command()(steer.launch)
+app.command()(starting.demo)
+app.command()(starting.launch)
 app.command()(look.ls)
 app.command()(look.show)
 app.command()(look.logs)
@@ -111,7 +136,7 @@ app.command()(compare.compare)
 app.command()(equate.equate)
 app.command()(scaling.scaling)
 app.command()(steer.stop)
-app.command()(steer.resume)
+app.command()(starting.resume)
 app.command()(steer.kill)
 app.add_typer(queue.queue, name="queue")
 app.add_typer(alerts.alerts, name="alerts")
@@ -134,6 +159,9 @@ app.command(add_help_option=False, context_settings=_PASS_ON)(files.data)
 app.command()(phases.phases)
 app.command()(models.models)
 app.command()(keys.keys)
+app.command()(transfer.pull)
+app.command()(transfer.push)
+app.add_typer(hosts.hosts, name="hosts")
 app.command()(files.doctor)
 
 

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lvmtui.cli.session import JsonOption, StoreOption, names, reading, session_of, write
+from lvmtui.cli.session import (
+    RUN_HELP,
+    HostsOption,
+    JsonOption,
+    StoreOption,
+    fetch_ranks,
+    find_run,
+    names,
+    reading,
+    session_at,
+    write,
+)
 from lvmtui.errors import LvmtuiError, UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +35,7 @@ def compare(
     context: typer.Context,
     runs: Annotated[
         list[str],
-        typer.Argument(metavar="RUN", help="Two runs or more: 17, '#17', 'phase-3 #17' or last."),
+        typer.Argument(metavar="RUN", help=f"Two runs or more: {RUN_HELP}"),
     ],
     k: Annotated[int | None, typer.Option("--k", min=1, max=MOST_K, help="Compare by Hit@K.")] = None,
     metric: Annotated[
@@ -34,6 +45,7 @@ def compare(
         int | None,
         typer.Option("--equate", metavar="POOL", min=2, help="Also put all scores on a pool of this size."),
     ] = None,
+    hosts: HostsOption = None,
     as_json: JsonOption = False,
     store: StoreOption = None,
 ) -> None:
@@ -41,13 +53,13 @@ def compare(
     from lvmtui.compare.side_by_side import read_side_by_side
 
     measure = _measure(k, metric)
-    with reading(session_of(context, store)) as reader:
-        found = {run.id: run for run in map(reader.resolve, runs)}
-        if len(found) < 2:
-            only = next(iter(found.values()))
-            raise UsageError(
-                f"only one run was named: {only.name}", "Name two or more; `lvmtui ls` shows them."
-            )
+    session = session_at(context, store, hosts, *runs)
+    found = {run.id: run for run in (find_run(session, text) for text in runs)}
+    if len(found) < 2:
+        only = next(iter(found.values()))
+        raise UsageError(f"only one run was named: {only.name}", "Name two or more; `lvmtui ls` shows them.")
+    fetch_ranks(session, list(found.values()))
+    with reading(session) as reader:
         compared = read_side_by_side(reader, list(found.values()), measure=measure, pool=equate)
     _refuse_unjudged(compared)
     if as_json:

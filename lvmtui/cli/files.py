@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lvmtui.cli.hosts import examine, print_check
 from lvmtui.cli.look import EquateOption, groups_of
 from lvmtui.cli.picking import AllOption, ArchivedOption, LongFilterOption, RegexOption, pick
 from lvmtui.cli.session import (
     JsonOption,
     StoreOption,
     find_run,
-    line,
     note,
     reading,
     session_of,
@@ -121,8 +121,24 @@ def data(context: typer.Context) -> None:
     raise typer.Exit(launcher.run_engine(["data", *context.args]))
 
 
-def doctor(context: typer.Context, as_json: JsonOption = False, store: StoreOption = None) -> None:
+def doctor(
+    context: typer.Context,
+    as_json: JsonOption = False,
+    store: StoreOption = None,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--host",
+            metavar="HOST",
+            help="Check the way to this machine instead: name, port, key, python, lvmtui, store, clock.",
+        ),
+    ] = None,
+) -> None:
     """Check this installation, the store and the terminal. Exit code 1 when something needed is broken."""
+    named = (*context.find_root().obj.named, *(host or ()))
+    if named:
+        examine(named, as_json=as_json)
+        return
     from lvmtui import doctor as checks
 
     found = checks.examine(session_of(context, store).store)
@@ -134,8 +150,6 @@ def doctor(context: typer.Context, as_json: JsonOption = False, store: StoreOpti
         write(to_json([asdict(check) for check in found]))
     else:
         for check in found:
-            line(f"{check.glyph} {check.word:<8}  {check.name}: {check.words}")
-            if check.hint:
-                line(f"             {check.hint}")
+            print_check(check)
     if any(check.needed and check.passed is False for check in found):
         raise typer.Exit(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,31 +21,42 @@ from lvmtui.cli.picking import (
     pick,
 )
 from lvmtui.cli.session import (
+    HostOption,
+    HostsOption,
     JsonOption,
+    OfflineOption,
     RunArgument,
     Session,
     StoreOption,
-    find_run,
+    fetch_ranks,
+    find_one,
     line,
+    look_at,
     names,
     note,
     reading,
-    session_of,
+    ref,
+    session_at,
     take_snapshot,
     terminal_width,
     view_of,
     write,
 )
 from lvmtui.errors import LvmtuiError, UsageError
-from lvmtui.format import plain
+from lvmtui.format import plain, size
 from lvmtui.store.records import Shelf
 
 if TYPE_CHECKING:
+    from lvmtui.cli.logfile import LogReader
     from lvmtui.leaderboard.ranking import Group
     from lvmtui.snapshot import RunView, Series, Snapshot
+    from lvmtui.store.reader import Reader
     from lvmtui.store.records import Run
 
 FOLLOW_SECONDS = 0.2
+
+LAST_SECONDS = 0.6
+"""How long after the end of another machine's run the last lines of its log may arrive."""
 
 
 def ls(
@@ -65,6 +77,8 @@ def ls(
     archived: ArchivedOption = False,
     trash: TrashOption = False,
     everything: AllOption = False,
+    hosts: HostsOption = None,
+    offline: OfflineOption = False,
     as_json: JsonOption = False,
     store: StoreOption = None,
 ) -> None:
@@ -78,7 +92,7 @@ def ls(
         return
     fields = fields_named(columns) if columns else []
     headings, order = field_named(group) if group else None, field_named(sort).key
-    snapshot = take_snapshot(session_of(context, store))
+    snapshot = take_snapshot(session_at(context, store, hosts, offline=offline))
     views = pick(snapshot.runs, text, regex=regex, archived=archived, trash=trash, everything=everything)
     views = sorted_by((view for view in views if view.state.is_active or not active), order, reverse)
     shown = views[:limit] if limit else views
@@ -117,12 +131,17 @@ def _say_what_is_shelved(snapshot: Snapshot) -> None:
 
 
 def show(
-    context: typer.Context, run: RunArgument, as_json: JsonOption = False, store: StoreOption = None
+    context: typer.Context,
+    run: RunArgument,
+    hosts: HostOption = None,
+    offline: OfflineOption = False,
+    as_json: JsonOption = False,
+    store: StoreOption = None,
 ) -> None:
     """Show everything about a run."""
-    session = session_of(context, store)
+    session, found = find_one(session_at(context, store, hosts, run, offline=offline), run)
+    look_at(session, found)
     snapshot = take_snapshot(session)
-    found = find_run(session, run)
     view = view_of(snapshot, found)
     with reading(session) as reader:
         checkpoints = reader.checkpoints(found.id)
@@ -152,37 +171,53 @@ def logs(
     run: RunArgument,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="The last N lines; 0: all.")] = 0,
+    hosts: HostOption = None,
     store: StoreOption = None,
 ) -> None:
-    """Print the output of a run's process."""
-    session = session_of(context, store)
-    found = find_run(session, run)
+    """Print the output of a run's process. Of a run on another machine, the end of it."""
+    session, found = find_one(session_at(context, store, hosts, run), run)
+    look_at(session, found)
     with reading(session) as reader:
-        from lvmtui.cli.logfile import read_on
+        from lvmtui.cli.logfile import LogReader
         from lvmtui.launcher import run_folder
         from lvmtui.reading import LOG_NAME
 
         path = run_folder(reader.database, found) / LOG_NAME
         if not path.is_file() and not follow:
-            raise LvmtuiError(f"{found.name} has no log yet", f"It will be {path}.")
-        texts, position = read_on(path, 0, whole_lines=follow)
-        for text in texts[-lines:]:
+            raise LvmtuiError(f"{found.name} has no log yet", "" if found.origin else f"It will be {path}.")
+        _say_what_is_left_out(reader, found, path)
+        log = LogReader(path)
+        for text in log.read(whole_lines=follow)[-lines:]:
             line(text)
-        while follow:
-            over = _is_over(reader.run(found.id))
-            texts, position = read_on(path, position, whole_lines=not over)
-            for text in texts:
-                line(text)
-            if over:
-                return
-            time.sleep(FOLLOW_SECONDS)
+        if follow:
+            _follow(session, reader, found, log)
 
 
-def _is_over(run: Run) -> bool:
-    from lvmtui.liveness import lost_reason
-    from lvmtui.store.lifecycle import Status
+def _follow(session: Session, reader: Reader, run: Run, log: LogReader) -> None:
+    """Print what comes until the run ends."""
+    from lvmtui.cli.contacts import Contacts, is_over
 
-    return run.status is Status.DONE or lost_reason(run, time.time()) is not None
+    contacts = Contacts(session)
+    while True:
+        over = is_over(reader, reader.run(run.id))
+        if over and run.origin:
+            time.sleep(LAST_SECONDS)
+        for text in log.read(whole_lines=not over):
+            line(text)
+        if over:
+            return
+        contacts.tell()
+        time.sleep(FOLLOW_SECONDS)
+
+
+def _say_what_is_left_out(reader: Reader, run: Run, path: Path) -> None:
+    """Of another machine's run only the end of the log is here."""
+    from lvmtui.remote.mirror_reader import MirrorReader
+
+    if isinstance(reader, MirrorReader) and path.is_file():
+        missing = reader.log_bytes(run.id) - path.stat().st_size
+        if missing > 0:
+            note(f"The first {size(missing)} are left out.")
 
 
 def plot(
@@ -196,18 +231,20 @@ def plot(
         int | None, typer.Option(min=20, max=500, help="Columns; otherwise the terminal's.")
     ] = None,
     height: Annotated[int, typer.Option(min=6, max=200, help="Lines.")] = 20,
+    hosts: HostOption = None,
+    offline: OfflineOption = False,
     store: StoreOption = None,
 ) -> None:
     """Draw curves of a run right here."""
-    session = session_of(context, store)
-    found = find_run(session, run)
+    session, found = find_one(session_at(context, store, hosts, run, offline=offline), run)
+    look_at(session, found)
     with reading(session) as reader:
         from lvmtui.reading import series
 
         every = series(reader.metrics(found.id))
     if not every:
         raise LvmtuiError(
-            f"{found.name} has no metrics yet", f"`lvmtui logs {found.id} -f` shows what it does."
+            f"{found.name} has no metrics yet", f"`lvmtui logs {ref(found)} -f` shows what it does."
         )
     wanted = (
         metric or [key for key in ("val/hit1", "val/hit5", "val/hit10") if key in every] or ["train/loss"]
@@ -253,15 +290,18 @@ def leaderboard(
     equate: EquateOption = None,
     archived: ArchivedOption = False,
     everything: AllOption = False,
+    hosts: HostsOption = None,
+    offline: OfflineOption = False,
     as_json: JsonOption = False,
     store: StoreOption = None,
 ) -> None:
     """Rank runs and baselines, each protocol for itself, or all on a common pool. Ranks are among the runs
     that are shown."""
-    snapshot = take_snapshot(session_of(context, store))
+    session = session_at(context, store, hosts, offline=offline)
+    snapshot = take_snapshot(session)
     views = pick(snapshot.runs, text, regex=regex, archived=archived, everything=everything)
     views = [view for view in views if phase in {"", view.run.phase}]
-    groups = groups_of(session_of(context, store), snapshot, views, equate)
+    groups = groups_of(session, snapshot, views, equate)
     if as_json:
         from lvmtui.export.text import leaderboard_record, to_json
 
@@ -287,6 +327,7 @@ def groups_of(
         return ranking.leaderboard_of(snapshot, views)
     from lvmtui.leaderboard.equating import equated_board
 
+    fetch_ranks(session, [view.run for view in views if view.best is not None])
     with reading(session) as reader:
         group = equated_board(reader, snapshot, views, equate)
     return (group,) if group.rows or group.notes else ()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lvmtui.cli.session import JsonOption, line, write
-from lvmtui.cli.steer import Overrides
+from lvmtui.cli.starting import Overrides
 from lvmtui.errors import RecipeError, UsageError
 
 if TYPE_CHECKING:

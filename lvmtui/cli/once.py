@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lvmtui.cli.session import StoreOption, find_run, note, reading, session_of, write
+from lvmtui.cli.session import (
+    Session,
+    StoreOption,
+    find_run,
+    note,
+    reading,
+    session_at,
+    watching,
+    write,
+)
 from lvmtui.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +35,7 @@ def once(
     screen: Annotated[
         str,
         typer.Argument(
-            metavar="[SCREEN]", help="dashboard, run, leaderboard, compare, devices, events or help."
+            metavar="[SCREEN]", help="dashboard, run, leaderboard, compare, devices, events, hosts or help."
         ),
     ] = "dashboard",
     run: Annotated[
@@ -45,15 +54,20 @@ def once(
         list[str] | None,
         typer.Option("--press", metavar="KEY", help="Press a key first; as often as wanted."),
     ] = None,
+    hosts: Annotated[
+        list[str] | None,
+        typer.Option("--host", metavar="HOST", help="Watch this machine too, over SSH; may be repeated."),
+    ] = None,
+    local: Annotated[bool, typer.Option("--local", help="Watch no host.")] = False,
     store: StoreOption = None,
 ) -> None:
     """Print one frame of the dashboard and exit: for cron, CI and pictures. Needs no terminal.
 
-    Exit code 1 when the store cannot be read.
+    Exit code 1 when the store or a host cannot be read.
     """
     from lvmtui.once import SCREENS, take
 
-    session = session_of(context, store)
+    session = watching(context, store, hosts, local=local)
     if screen not in SCREENS:
         raise UsageError(f"there is no screen {screen!r}", f"There are {', '.join(SCREENS)}.")
     wanted = _size(size)
@@ -64,18 +78,20 @@ def once(
             raise UsageError(
                 f"--press {key}: there is no such key", "Keys are named as n, question_mark, enter, ctrl+p."
             )
-    with reading(session):
-        pass  # says at once, and in the words of the other commands, that there is none
-    runs = [find_run(session, text).id for text in run or ()]
+    runs = [_run_id(context, session, text) for text in run or ()]
     from lvmtui.app import make_app
 
     app = make_app(
         session.store,
+        hosts=session.watched,
         readonly=True,
         focus=runs[0] if runs else None,
         ascii=ascii_only or session.ascii_only,
         theme=theme,
     )
+    if not app.hosts:
+        with reading(session):
+            pass  # says at once, and in the words of the other commands, that there is none
     if theme is not None and app.theme != theme:
         raise UsageError(f"there is no theme {theme!r}", f"There are {', '.join(app.own_themes)}.")
     app.writes_state = app.tells_alerts = False
@@ -91,6 +107,18 @@ def once(
     if frame.problem:
         note(f"error: {frame.problem}")
         raise typer.Exit(1)
+
+
+def _run_id(context: typer.Context, session: Session, text: str) -> int:
+    """Id of a run on any of the machines that are watched."""
+    if "@" not in text:
+        return find_run(session, text).id
+    found = session_at(context, session.store, session.named, text)
+    try:
+        return find_run(found, text).id
+    finally:
+        if found.machines is not None:
+            found.machines.close()  # the dashboard connects anew
 
 
 def _size(text: str | None) -> tuple[int, int]:
@@ -139,7 +167,7 @@ def as_subcommand(arguments: list[str]) -> list[str]:
     """`lvmtui --once [SCREEN]` as `lvmtui once [SCREEN]`: an option cannot take a value or none."""
     place = arguments.index(FLAG) if FLAG in arguments else -1
     before = arguments[:place] if place >= 0 else []
-    values = sum(word == "--store" for word in before)
+    values = sum(word in {"--store", "--host"} for word in before)
     plain = [word for word in before if not word.startswith("-")]
     if place < 0 or len(plain) != values:
         return arguments

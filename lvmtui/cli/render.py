@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from lvmtui.cli.session import line
+from lvmtui.cli.session import line, ref
 from lvmtui.cli.tables import print_facts
 from lvmtui.experts import expert_use
 from lvmtui.findings import Finding
@@ -36,6 +36,7 @@ from lvmtui.leaderboard.verdicts import Verdict, Worth, badge, sentence, stronge
 from lvmtui.remaining import remaining_of
 from lvmtui.snapshot import GLYPHS, RunView, Snapshot, State
 from lvmtui.store.records import Checkpoint, Evaluation, Interval, Latency, Severity, Versus
+from lvmtui.store.sources import copied_from
 from lvmtui.versus import versus_of
 
 STATE_STYLES = {
@@ -113,7 +114,7 @@ def _state_facts(view: RunView) -> list[tuple[str, str | Text]]:
     if view.aliases:
         facts.append(("promoted to", ", ".join(view.aliases)))
     if run.trashed is not None:
-        facts.append(("kept", f"in the trash since {stamp(run.trashed)}; `lvmtui restore {run.id}`"))
+        facts.append(("kept", f"in the trash since {stamp(run.trashed)}; `lvmtui restore {ref(run)}`"))
     elif run.archived or run.pinned:
         facts.append(("kept", " and ".join(["pinned"] * run.pinned + ["archived"] * run.archived)))
     facts += [
@@ -289,7 +290,8 @@ def _rest(view: RunView, checkpoints: Sequence[Checkpoint]) -> list[tuple[str, s
     versions = ", ".join(f"{name} {version}" for name, version in run.versions.items())
     facts += [("versions", versions or MISSING), ("git commit", run.git_commit or MISSING)]
     facts += [("created", stamp(run.created)), ("started", stamp(run.started)), ("ended", stamp(run.ended))]
-    facts += [(label, text) for label, text in (("note", run.note), ("tags", run.tags)) if text]
+    said = (("copied from", copied_from(run)), ("note", run.note), ("tags", run.tags))
+    facts += [(label, text) for label, text in said if text]
     return facts
 
 
@@ -299,6 +301,8 @@ def _drift(view: RunView) -> dict[str, tuple[str, str]]:
     from lvmtui.errors import RecipeError
 
     run = view.run
+    if run.origin:
+        return {}  # the phases of its machine are not known here
     try:
         ours, now = recipes.from_json(run.recipe), recipes.load(run.phase, dict(run.overrides))
     except RecipeError:

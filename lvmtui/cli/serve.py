@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from lvmtui.cli.session import Session, StoreOption, line, note, session_of
+from lvmtui.cli.session import Session, StoreOption, line, note, watching
 from lvmtui.errors import UsageError
 
 DEFAULT_PORT = 8000
@@ -35,9 +35,10 @@ def serve(
 ) -> None:
     """Show the dashboard in a browser, read-only, on this machine only, until ctrl+c.
 
-    From another machine, better than --public: ssh -L 8000:localhost:8000 HOST.
+    From another machine, better than --public: ssh -L 8000:localhost:8000 HOST. Hosts to watch over SSH are
+    named before the command: lvmtui --host gpu1 serve.
     """
-    session = session_of(context, store)
+    session = watching(context, store)
     if allow_changes:
         session.changes("serve --allow-changes")
     if find_spec("textual_serve") is None:
@@ -72,6 +73,7 @@ def _options(session: Session, *, readonly: bool) -> list[str]:
     """The options of this very session."""
     options = ["--store", session.store]
     options += ["--readonly"] if readonly else []
+    options += ["--local"] if session.local else [f"--host={name}" for name in session.named]
     return [*options, "--ascii"] if session.ascii_only else options
 
 
@@ -88,8 +90,8 @@ def served(context: typer.Context) -> None:
         raise UsageError("served is started by `lvmtui serve`", "Use that.")
     from lvmtui.app import make_app
 
-    session = session_of(context)
-    app = make_app(session.store, readonly=session.readonly, ascii=session.ascii_only)
+    session = watching(context, None)
+    app = make_app(session.store, hosts=session.watched, readonly=session.readonly, ascii=session.ascii_only)
     app.writes_state = not session.readonly
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     app.run()

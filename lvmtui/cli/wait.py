@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from lvmtui.cli.logfile import read_on
-from lvmtui.cli.session import Session, line, note, reading
+from lvmtui.cli.contacts import Contacts, lost_because
+from lvmtui.cli.logfile import LogReader
+from lvmtui.cli.session import Session, line, note, reading, ref
 from lvmtui.format import (
     duration,
     metric_name,
@@ -22,7 +23,7 @@ from lvmtui.format import (
     speed,
 )
 from lvmtui.launcher import fill_slots, run_folder
-from lvmtui.liveness import lost_reason, process_alive
+from lvmtui.liveness import process_alive
 from lvmtui.logtail import LogTail
 from lvmtui.reading import LOG_NAME
 from lvmtui.remaining import remaining_of
@@ -66,9 +67,9 @@ def wait_for(session: Session, run_id: int, tell: Callable[[str], None] = line) 
     with reading(session) as reader:
         run = reader.run(run_id)
         try:
-            return _Watch(reader, run, tell).until_over()
+            return _Watch(reader, run, tell, Contacts(session)).until_over()
         except KeyboardInterrupt:
-            note(f"Stopped waiting; {run.name} goes on. `lvmtui stop {run.id}` ends it.")
+            note(f"Stopped waiting; {run.name} goes on. `lvmtui stop {ref(run)}` ends it.")
             return INTERRUPTED
 
 
@@ -90,8 +91,9 @@ def wait_for_all(session: Session, made: Sequence[Run], tell: Callable[[str], No
 class _Watch:
     """What of a run has been printed already."""
 
-    def __init__(self, reader: Reader, run: Run, tell: Callable[[str], None]) -> None:
+    def __init__(self, reader: Reader, run: Run, tell: Callable[[str], None], contacts: Contacts) -> None:
         self._reader = reader
+        self._contacts = contacts
         self._tell = tell
         self._run_id = run.id
         # A resumed run's past is no news.
@@ -100,8 +102,8 @@ class _Watch:
         self._silent = False
         self._reason = ""
         self._next_look = 0.0
-        self._log = run_folder(reader.database, run) / LOG_NAME
-        self._log_position = self._log.stat().st_size if self._log.exists() else 0
+        self._log = LogReader(run_folder(reader.database, run) / LOG_NAME)
+        self._log.skip()
         self._told: set[str] = set()
         """Log lines that were printed: what an event says again is no news."""
 
@@ -120,13 +122,14 @@ class _Watch:
             code = self._end(run)
             if code is not None:
                 return code
+            self._contacts.tell()
             time.sleep(POLL_SECONDS)
 
     def _look_at_queue(self, run: Run) -> None:
         """Say why the run waits, and start what nothing else would start."""
         self._next_look = time.monotonic() + QUEUE_SECONDS
         runs, now = self._reader.runs(), time.time()
-        if stalled(runs, now):
+        if stalled(runs, now):  # of this machine alone
             fill_slots(self._reader.database.location.url)
             return
         reason = waiting_reason(run, runs, now)
@@ -136,9 +139,8 @@ class _Watch:
 
     def _preparations(self, run: Run) -> None:
         """Print what the log says while data and baselines are made ready, which can take a while."""
-        texts, self._log_position = read_on(self._log, self._log_position, whole_lines=True)
-        for text in texts:
-            message = _TIME_OF_DAY.sub("", text).removeprefix(f"{run.name}: ")
+        for text in self._log.read(whole_lines=True):
+            message = _TIME_OF_DAY.sub("", text).removeprefix(f"{run.phase} #{run.number}: ")
             self._told.add(message)
             self._tell(f"{run.name}  {message}")
 
@@ -178,11 +180,11 @@ class _Watch:
     def _end(self, run: Run) -> int | None:
         """Print how the run ended, if it has; the exit code then."""
         if run.status is not Status.DONE:
-            reason = lost_reason(run, time.time())
+            reason = lost_because(self._reader, run)
             if not reason:
                 self._silent = False
                 return None
-            if process_alive(run) is not False:
+            if not _is_gone(run, reason):
                 if not self._silent:
                     self._silent = True
                     note(f"{run.name}: {reason}; still waiting.")
@@ -197,7 +199,7 @@ class _Watch:
         self._tell(f"{run.name}  lost: {reason}")
         for text in LogTail(self._reader.database.location.root, run).read()[-LOG_LINES:]:
             note(f"  | {text}")
-        note(f"`lvmtui resume {run.id}` goes on from its last checkpoint.")
+        note(f"`lvmtui resume {ref(run)}` goes on from its last checkpoint.")
         return 1
 
     def _done(self, run: Run) -> int:
@@ -210,5 +212,10 @@ class _Watch:
         if result is Result.FAILED:
             for text in filter(None, plain_lines(run.error or "")[:2]):
                 note(text)
-            note(f"`lvmtui show {run.id}` has the whole error, `lvmtui logs {run.id}` the log.")
+            note(f"`lvmtui show {ref(run)}` has the whole error, `lvmtui logs {ref(run)}` the log.")
         return 0 if result in {Result.COMPLETED, Result.EARLY_STOPPED} else 1
+
+
+def _is_gone(run: Run, reason: str) -> bool:
+    """Whether the process of a run that counts as lost is known to be gone; else it may only be silent."""
+    return process_alive(run) is False if not run.origin else "heartbeat" not in reason

@@ -35,6 +35,7 @@ def run(*arguments: str, cwd: Path, **env: str) -> "subprocess.CompletedProcess[
         (["--once", "run", "--run", "3"], ["once", "run", "--run", "3"]),
         (["--store", "x.db", "--once", "--size", "80x24"], ["--store", "x.db", "once", "--size", "80x24"]),
         (["--ascii", "--store=x.db", "--once"], ["--ascii", "--store=x.db", "once"]),
+        (["--host", "gpu1", "--once", "run"], ["--host", "gpu1", "once", "run"]),
         (["launch", "x", "--once"], ["launch", "x", "--once"]),
         (["ls"], ["ls"]),
     ],
@@ -60,6 +61,7 @@ def test_every_screen_is_drawn_without_a_terminal(lvmtui, stored, screen):
         "compare": "Scaling",
         "devices": "evice",
         "events": "vent",
+        "hosts": "No other machine is watched",
         "help": "Help",
     }
     assert expected[screen] in done.out

@@ -125,7 +125,7 @@ def test_launch_into_the_queue(lvmtui, queued, tmp_path):
     assert done.out.startswith("phase-1 #5 is in the queue, gru of 1.3k parameters; `lvmtui queue` says")
     run = Reader(queued.database).run(5)
     assert (run.after, run.priority, run.held, run.device_wanted, run.pid) == (1, 3, False, "cpu", None)
-    done = lvmtui("launch", "phase-1", *words, "--hold", "--host", "any", "--seeds", "2")
+    done = lvmtui("launch", "phase-1", *words, "--hold", "--queue-host", "any", "--seeds", "2")
     assert "#6 and #7 wait: each run that ends starts the next" in done.out
     run = Reader(queued.database).run(7)
     assert (run.held, run.host_wanted, run.group) == (True, "", "group:phase-1@6")
