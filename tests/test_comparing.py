@@ -1,5 +1,6 @@
 """Runs compared query by query: tests, corrections, seeds, protocols kept apart, scores on a common pool."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from lvmtui import stats
-from lvmtui.checks.comparing import LEAST_SEEDS
+from lvmtui.checks.comparing import LEAST_SEEDS, Compared, check_comparison
 from lvmtui.compare import words
 from lvmtui.compare.comparing import NotPaired, compare, holm, paired_hits
 from lvmtui.compare.contest import HIT5, MEASURES, MRR, Contender, Measure, Report, measures_with
@@ -198,6 +199,18 @@ def test_an_unknown_protocol_is_no_reason_to_fail() -> None:
     report = compare([contender(1, 0.3), contender(2, 0.4)], {}, {})
     assert report.groups[0].pairs[0].problem
     assert report.groups[0].baselines == ()
+
+
+def test_a_copy_is_no_seed_and_is_said() -> None:
+    original, other = contender(2, 0.30, seed=1), contender(3, 0.42, seed=2)
+    source = json.dumps({"host": "gpu1", "store": "x", "made": 1.0, "number": 2, "created": 0.0})
+    told = replace(original.run, id=9, source=source, attempt=0)
+    copy = Contender(told, evaluation(0.9, 2))
+    (recipe,) = compared(original, copy, other).groups[0].seeds
+    assert [run.run_id for run in recipe.runs] == [2, 3]
+    assert words.seeds_of(recipe) == "2 seeds (#9 left out: a copy of #2)"
+    (found, *_) = check_comparison([Compared(item.run, item.evaluation) for item in (original, copy)])
+    assert (found.check, "#9 is a copy of #2" in found.message) == ("copies", True)
 
 
 def test_of_runs_with_one_seed_the_newest_counts() -> None:

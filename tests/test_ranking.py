@@ -1,12 +1,13 @@
 """Ranking and verdicts."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from lvmtui.findings import Finding
 from lvmtui.leaderboard.protocols import difference, looks_words, protocol_words
-from lvmtui.leaderboard.ranking import judged_otherwise, leaderboard, leaderboard_of
+from lvmtui.leaderboard.ranking import copies_words, judged_otherwise, leaderboard, leaderboard_of
 from lvmtui.leaderboard.seeds import by_phase
 from lvmtui.leaderboard.verdicts import (
     Basis,
@@ -361,3 +362,34 @@ def test_findings_are_counted_worst_first() -> None:
 
 def test_nothing_evaluated_gives_no_groups() -> None:
     assert leaderboard([view(1, None)], {"p": (EWM,)}, {}) == ()
+
+
+def source_of_copy(number: int, *, attempt: int = 0) -> str:
+    """What a run that was copied from gpu1 says of that."""
+    told = {"host": "gpu1", "store": "/runs.db", "made": 1.0, "number": number, "created": 0.0}
+    return json.dumps({**told, "attempt": attempt})
+
+
+def test_a_copy_beside_its_original_is_neither_ranked_nor_a_seed() -> None:
+    there = view(1 << 32 | 5, evaluation(0.3), seed=1, origin="gpu1")
+    stale = view(2, evaluation(0.9), seed=1, source=source_of_copy(5))
+    other = view(3, evaluation(0.2), seed=2)
+    (group,) = leaderboard([there, stale, other], {}, {"p": protocol("p")})
+    assert [(row.run_id, row.rank, row.tied, row.copy_of) for row in group.rows] == [
+        (2, None, False, "#5@gpu1"),
+        (there.run.id, 1, False, ""),
+        (3, 2, False, ""),
+    ]
+    (recipe,) = by_phase(group)
+    assert (recipe.seeds, recipe.run_ids) == (2, (3, there.run.id))
+    assert recipe.mean == pytest.approx(0.25), "the copy's score of another moment counts for nothing"
+    assert "phase-1 #2 of #5@gpu1" in copies_words(group.rows)
+
+    (alone,) = leaderboard([stale, other], {}, {"p": protocol("p")})
+    assert [row.rank for row in alone.rows] == [1, 2], "a copy stands for a run that is not there"
+    resumed = replace(stale, run=replace(stale.run, attempt=2))
+    (group,) = leaderboard([there, resumed], {}, {"p": protocol("p")})
+    assert [row.rank for row in group.rows] == [1, 2], "it went on here: a run of its own"
+    whole = view(5, evaluation(0.3), seed=1)
+    (group,) = leaderboard([there, whole], {}, {"p": protocol("p")})
+    assert [row.copy_of for row in group.rows] == ["", "#5"], "the file of the store was copied"

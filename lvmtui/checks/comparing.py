@@ -10,6 +10,7 @@ from typing import Any
 from lvmtui.findings import Finding, worst_first
 from lvmtui.format import counted, interval, metric_name, plain, thousands
 from lvmtui.store.records import Evaluation, Interval, Protocol, Run, Severity
+from lvmtui.store.sources import copies_among
 
 LEAST_SEEDS = 3
 """Seeds of a recipe below which overlapping intervals leave its rank open."""
@@ -39,7 +40,7 @@ def check_comparison(items: Sequence[Compared], metric: str = "hit5") -> list[Fi
     """
     if len(items) < 2:
         return []
-    found = [*_judged_otherwise(items), *_looks(items)]
+    found = [*_judged_otherwise(items), *_looks(items), *_copies(items)]
     if not any(finding.severity is Severity.ERROR for finding in found):
         overlapping = _overlapping(items, metric)
         found += [*overlapping, *_seeds(items, overlap=bool(overlapping))]
@@ -144,6 +145,24 @@ def _looks(items: Sequence[Compared]) -> list[Finding]:
             "Choose by validation alone. For a last word, judge once on documents that nobody has looked at: "
             "another evaluate.split_seed, or new text.",
             {"looks": worst.looks},
+        )
+    ]
+
+
+def _copies(items: Sequence[Compared]) -> list[Finding]:
+    """Runs that are there twice."""
+    names = {item.run.id: item.run.name for item in items}
+    copies = {names[key]: label for key, label in copies_among(item.run for item in items).items()}
+    if not copies:
+        return []
+    said = _names([f"{name} is a copy of {label}" for name, label in copies.items()])
+    return [
+        Finding(
+            "copies",
+            f"{said}: the same run twice, which is no evidence more",
+            Severity.WARN,
+            "Leave the copies out: a p corrected for fewer pairs is smaller.",
+            {"copies": copies},
         )
     ]
 

@@ -13,7 +13,7 @@ from lvmtui.cli.tables import Column, print_table
 from lvmtui.format import MISSING, count, duration, interval, p_value, percent, signed, small
 from lvmtui.latencies import milliseconds, short_place
 from lvmtui.leaderboard.protocols import looks_words
-from lvmtui.leaderboard.ranking import Group, Row, judged_otherwise, latency_words
+from lvmtui.leaderboard.ranking import Group, Row, copies_words, judged_otherwise, latency_words
 from lvmtui.leaderboard.seeds import PhaseSummary, by_phase
 from lvmtui.leaderboard.verdicts import SHORT, Verdict
 from lvmtui.store.records import Evaluation, Interval
@@ -141,7 +141,12 @@ def print_group(group: Group, *, phases: bool = False) -> None:
     print_table([field.column for field in fields], rows)
     if any(row.tied for row in group.rows):
         line("= : its interval overlaps that of #1; the order between them may be chance")
-    for words in (judged_otherwise(group.rows), latency_words(group.rows), *group.notes):
+    for words in (
+        copies_words(group.rows),
+        judged_otherwise(group.rows),
+        latency_words(group.rows),
+        *group.notes,
+    ):
         if words:
             line(words)
 

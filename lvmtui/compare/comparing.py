@@ -21,6 +21,7 @@ from lvmtui.format import METRIC_NAMES
 from lvmtui.leaderboard.protocols import difference
 from lvmtui.leaderboard.verdicts import strongest
 from lvmtui.store.records import Evaluation, Protocol
+from lvmtui.store.sources import copies_among
 
 if TYPE_CHECKING:
     from lvmtui.stats import Comparison
@@ -123,7 +124,8 @@ def _group_of(
     measures: Sequence[Measure],
 ) -> ProtocolGroup:
     table = ScoreTable(protocol, measures)
-    runs = [table.add_run(contender) for contender in contenders]
+    copies = copies_among(item.run for item in contenders)
+    runs = [table.add_run(item, copies.get(item.run.id, "")) for item in contenders]
     runs.sort(key=lambda entry: (-entry.scores[measure.key].value, entry.run_id or 0))
     others = [table.add(item, item.baseline or "baseline") for item in baselines]
     pairs = table.pairs(list(combinations(runs, 2)))

@@ -89,6 +89,8 @@ class Entry:
     recipe_hash: str = ""
     created: float = 0.0
     """When the run was; seconds since the epoch."""
+    copy_of: str = ""
+    """Label of the run among those compared that this one is a copy of."""
 
     @property
     def context(self) -> int:
@@ -185,10 +187,15 @@ class SeedGroup:
     recipe_hash: str
     runs: tuple[Entry, ...]
     """Oldest first, each with another seed."""
-    repeated: tuple[int, ...]
-    """Runs that do not count, because a newer one has the same seed."""
+    left_out: tuple[Entry, ...]
+    """Runs that do not count: a newer one has the same seed, or they are copies of others here."""
     scores: Mapping[str, SeedScore]
     """By the measure's key."""
+
+    @property
+    def repeated(self) -> tuple[int, ...]:
+        """Those with a seed that a newer run has."""
+        return tuple(run.run_id or 0 for run in self.left_out if not run.copy_of)
 
 
 @dataclass(frozen=True, slots=True)

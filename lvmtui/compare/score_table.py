@@ -39,7 +39,7 @@ class ScoreTable:
         self.values: dict[str, Floats] = {}
         """Name of an entry -> its scores (n, measures)."""
 
-    def add_run(self, contender: Contender) -> Entry:
+    def add_run(self, contender: Contender, copy_of: str = "") -> Entry:
         run = contender.run
         entry = self.add(contender.evaluation, run.name)
         return replace(
@@ -49,6 +49,7 @@ class ScoreTable:
             seed=run.seed,
             recipe_hash=run.recipe_hash,
             created=run.created,
+            copy_of=copy_of,
         )
 
     def add(self, evaluation: Evaluation, name: str) -> Entry:

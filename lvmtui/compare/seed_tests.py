@@ -35,14 +35,14 @@ def seed_groups(runs: Sequence[Entry], measures: Sequence[Measure]) -> tuple[See
 
 def _group(members: Sequence[Entry], measures: Sequence[Measure]) -> SeedGroup:
     ordered = sorted(members, key=lambda run: (run.created, run.run_id or 0))
-    counting = list({run.seed: run for run in ordered}.values())
+    counting = list({run.seed: run for run in ordered if not run.copy_of}.values())
     counting.sort(key=lambda run: (run.created, run.run_id or 0))
     numbers = " ".join(run.label for run in counting)
     return SeedGroup(
         name=f"{counting[0].phase} {numbers}",
         recipe_hash=counting[0].recipe_hash,
         runs=tuple(counting),
-        repeated=tuple(run.run_id or 0 for run in ordered if run not in counting),
+        left_out=tuple(run for run in ordered if run not in counting),
         scores={measure.key: _score(counting, measure.key) for measure in measures},
     )
 

@@ -21,7 +21,6 @@ from lvmtui.compare.contest import (
 )
 from lvmtui.format import counted, interval, p_value, percent, plain, signed, small, thousands
 from lvmtui.leaderboard.verdicts import GLYPHS, Verdict
-from lvmtui.remote.hosts import number_of
 from lvmtui.store.records import Interval
 
 
@@ -148,10 +147,14 @@ def against_said(pair: Pair, measure: Measure) -> Said:
 def seeds_of(group: SeedGroup) -> str:
     """`3 seeds`, and what does not count."""
     said = counted(len(group.runs), "seed")
-    if group.repeated:
-        left = ", ".join(f"#{number_of(run_id)}" for run_id in group.repeated)
-        said += f" ({left} left out: a newer run has the seed)"
-    return said
+    copies = [run for run in group.left_out if run.copy_of]
+    repeated = [run for run in group.left_out if not run.copy_of]
+    why = []
+    if repeated:
+        why.append(f"{', '.join(run.label for run in repeated)} left out: a newer run has the seed")
+    if copies:
+        why.append(", ".join(f"{run.label} left out: a copy of {run.copy_of}" for run in copies))
+    return f"{said} ({'; '.join(why)})" if why else said
 
 
 def spread(group: SeedGroup, measure: Measure) -> str:

@@ -156,6 +156,7 @@ def _seeds(group: SeedGroup, measures: tuple[Measure, ...]) -> Record:
         "run_ids": [number_of(run.run_id) for run in group.runs],
         "seeds": [run.seed for run in group.runs],
         "repeated_run_ids": list(map(number_of, group.repeated)),
+        "copies": {run.label: run.copy_of for run in group.left_out if run.copy_of},
         "scores": {
             measure.key: {"mean": score.mean, "sd": score.sd, **_interval(score.interval)}
             for measure in measures

@@ -22,7 +22,7 @@ from lvmtui.format import (
 )
 from lvmtui.latencies import MODES, milliseconds, place, refusals, short_place
 from lvmtui.leaderboard.protocols import flaws_of, looks_words, protocol_words
-from lvmtui.leaderboard.ranking import Group, Row, judged_otherwise, latency_words
+from lvmtui.leaderboard.ranking import Group, Row, copies_words, judged_otherwise, latency_words
 from lvmtui.leaderboard.seeds import PhaseSummary, by_phase
 from lvmtui.leaderboard.verdicts import GLYPHS, Verdict, sentence
 from lvmtui.remote.hosts import number_of
@@ -103,15 +103,15 @@ def _remarks(group: Group) -> Iterator[str]:
         yield looks_words(group.looks)
     if any(row.tied for row in group.rows):
         yield "Tied: its interval overlaps that of #1; the order between them may be chance."
-    yield from (
-        words for words in (judged_otherwise(group.rows), latency_words(group.rows), *group.notes) if words
-    )
+    said = (copies_words(group.rows), judged_otherwise(group.rows), latency_words(group.rows))
+    yield from (words for words in (*said, *group.notes) if words)
 
 
 def _markdown_row(row: Row, protocols: Protocols) -> tuple[str, ...]:
     scores = row.evaluation
     rank = "-" if row.rank is None else f"{row.rank}{' (tied)' if row.tied else ''}"
     marks = (" (champion)" if row.champion else "") + (" (extrapolated)" if row.extrapolated else "")
+    marks += f" (copy of {row.copy_of})" if row.copy_of else ""
     verdict = f"{row.glyph} {row.verdict}" if row.verdict else "baseline"
     return (
         rank,

@@ -171,6 +171,7 @@ def row_record(row: Row, protocols: Protocols, looks: int | None = None) -> Reco
         "rank": row.rank,
         "run_id": number_of(row.run_id),
         "origin": row.origin or None,
+        "copy_of": row.copy_of or None,
         "name": row.name,
         "phase": row.phase,
         "state": row.state.value if row.state else None,

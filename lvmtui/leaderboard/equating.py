@@ -25,6 +25,7 @@ from lvmtui.leaderboard.ranking import Group, Row, baseline_row, ranked, run_row
 from lvmtui.leaderboard.verdicts import one_of_each, strongest, worth
 from lvmtui.snapshot import RunView, Snapshot
 from lvmtui.store.records import Evaluation, Interval, Protocol, QueryFact, Versus
+from lvmtui.store.sources import copies_among
 
 LEAST_POOL = 11
 """In a smaller pool Hit@10 is 1 whatever is predicted."""
@@ -193,6 +194,7 @@ def _protocol_rows(
         for item, moved in baselines
     ]
     missing = []
+    copies = copies_among(view.run for view in views)
     for view in views:
         full = reader.best_evaluation(view.run)
         moved = equated(full, judged, pool) if full is not None else None
@@ -200,7 +202,7 @@ def _protocol_rows(
             missing.append(view.run.name)
             continue
         moved = _compared(full, moved, best_own, best_moved, judged, pool)
-        row = run_row(view, moved, worth(moved, best_moved, {}))
+        row = run_row(view, moved, worth(moved, best_moved, {}), copies.get(view.run.id, ""))
         rows.append(replace(row, extrapolated=extrapolated, own_pool=full.pool))
     return rows, missing
 

@@ -19,6 +19,7 @@ from lvmtui.leaderboard.verdicts import (
 from lvmtui.snapshot import RunView, Snapshot, State
 from lvmtui.store.lifecycle import ACTIVE
 from lvmtui.store.records import Evaluation, Latency, Protocol, Shelf, Versus
+from lvmtui.store.sources import copies_among
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Row:
     """One run at its best evaluation, or one baseline."""
 
     rank: int | None
-    """From 1; None for a baseline."""
+    """From 1; None for a baseline, and for a copy of another run here."""
     name: str
     phase: str
     """`baseline` for a baseline."""
@@ -61,6 +62,8 @@ class Row:
     recipe_hash: str = ""
     origin: str = ""
     """Name of the watched host that the run is on; empty: it is here."""
+    copy_of: str = ""
+    """Label of the run among the others that this one is a copy of: it is no evidence of its own."""
     created: float = 0.0
     """When the run was; seconds since the epoch."""
     test: Evaluation | None = None
@@ -147,8 +150,9 @@ def leaderboard(
 
 def _rows(views: Sequence[RunView], baselines: Sequence[Evaluation]) -> tuple[Row, ...]:
     against = strongest(baselines)
+    copies = copies_among(view.run for view in views)
     rows = [
-        run_row(view, view.best, worth(view.best, against, view.run.targets))
+        run_row(view, view.best, worth(view.best, against, view.run.targets), copies.get(view.run.id, ""))
         for view in views
         if view.best is not None
     ]
@@ -158,11 +162,11 @@ def _rows(views: Sequence[RunView], baselines: Sequence[Evaluation]) -> tuple[Ro
 def ranked(rows: Sequence[Row]) -> tuple[Row, ...]:
     """The rows, best first, with the runs' ranks and whether they are tied with the leader."""
     ordered = sorted(rows, key=lambda row: (*(-value for value in score(row.evaluation)), row.run_id or 0))
-    leader = next((row for row in ordered if not row.is_baseline), None)
+    leader = next((row for row in ordered if not row.is_baseline and not row.copy_of), None)
     found: list[Row] = []
     rank = 0
     for row in ordered:
-        if row.is_baseline or leader is None:
+        if row.is_baseline or row.copy_of or leader is None:
             found.append(row)
             continue
         rank += 1
@@ -171,7 +175,7 @@ def ranked(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(found)
 
 
-def run_row(view: RunView, best: Evaluation, found: Worth) -> Row:
+def run_row(view: RunView, best: Evaluation, found: Worth, copy_of: str = "") -> Row:
     """A run, not yet ranked."""
     run = view.run
     return Row(
@@ -197,6 +201,7 @@ def run_row(view: RunView, best: Evaluation, found: Worth) -> Row:
         seed=run.seed,
         recipe_hash=run.recipe_hash,
         origin=run.origin,
+        copy_of=copy_of,
         created=run.created,
         test=view.test,
         latency=view.latency,
@@ -234,6 +239,16 @@ def judged_otherwise(rows: Sequence[Row]) -> str:
     who = "All verdicts" if len(odd) == len(judged) else f"Verdicts on {_names(odd)}"
     how = "by each score's own interval" if all(row.basis is Basis.INTERVAL for row in odd) else "by scores"
     return f"{who}: {how}; no comparison with {odd[0].baseline} over the same queries is stored."
+
+
+def copies_words(rows: Sequence[Row]) -> str:
+    """A sentence on rows that are copies of others; empty where there are none."""
+    copies = [row for row in rows if row.copy_of]
+    if not copies:
+        return ""
+    named = [f"{row.name} of {row.copy_of}" for row in copies[:4]]
+    words = ", ".join(named) if len(copies) <= 4 else f"{', '.join(named)} and {len(copies) - 4} more"
+    return f"Copies of runs that are here too, not ranked and not counted as seeds: {words}."
 
 
 def latency_words(rows: Sequence[Row]) -> str:

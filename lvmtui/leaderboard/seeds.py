@@ -44,10 +44,11 @@ def by_phase(group: Group) -> tuple[PhaseSummary, ...]:
     """The runs of a group put together by recipe: best run, and mean ± sd over seeds, best mean first.
 
     Of several runs with one seed only the newest counts: repeating a seed is no new evidence.
+    A copy of another run of the group counts not at all.
     """
     by_recipe: dict[tuple[str, str], list[Row]] = {}
     for row in group.rows:
-        if row.run_id is not None:
+        if row.run_id is not None and not row.copy_of:
             by_recipe.setdefault((row.recipe_hash, row.evaluation.protocol_id), []).append(row)
     summaries = sorted(map(_summary, by_recipe.values()), key=lambda summary: -summary.mean)
     return tuple(_ordered(summary, summaries[0]) for summary in summaries)

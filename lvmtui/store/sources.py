@@ -1,7 +1,7 @@
 """Where copied runs are from, as their rows tell. Standard library only."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lvmtui.store.records import Run
@@ -61,6 +61,33 @@ def source_of(run: Run) -> Source | None:
         return Source(**found, tables=kept)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def copies_among(runs: Iterable[Run]) -> dict[int, str]:
+    """Which runs are copies of others among them, which say nothing that those do not say.
+
+    A copy has the time at which its original was made, to the microsecond. One that was resumed where it is
+    has become a run of its own.
+
+    Returns:
+        Id of each copy -> label of its original.
+    """
+    alike: dict[tuple[float, str, int], list[Run]] = {}
+    for run in runs:
+        alike.setdefault((run.created, run.recipe_hash, run.seed), []).append(run)
+    found: dict[int, str] = {}
+    for same in alike.values():
+        if len(same) > 1:
+            first = min(same, key=lambda run: (bool(run.source), bool(run.origin), run.id))
+            found |= {run.id: first.label for run in same if run is not first and _is_copy(run, first)}
+    return found
+
+
+def _is_copy(run: Run, first: Run) -> bool:
+    source = source_of(run)
+    if source is None:  # a file of a store was copied as a whole
+        return run.origin != first.origin and run.number == first.number
+    return source.attempt == run.attempt
 
 
 def copied_from(run: Run) -> str:

@@ -13,7 +13,13 @@ from lvmtui.checks.comparing import LEAST_SEEDS
 from lvmtui.config import ViewOptions
 from lvmtui.filters import FilterError, filtered
 from lvmtui.format import ascii_text, metric_name, plain, wrap
-from lvmtui.leaderboard.ranking import Group, judged_otherwise, latency_words, leaderboard_of
+from lvmtui.leaderboard.ranking import (
+    Group,
+    copies_words,
+    judged_otherwise,
+    latency_words,
+    leaderboard_of,
+)
 from lvmtui.messages import RunFocused, RunMarked, RunOpened
 from lvmtui.snapshot import RunView, Snapshot
 from lvmtui.widgets.cells import MUTED
@@ -194,7 +200,11 @@ class LeaderboardTable(RowTable):
             yield Line(entry.key, cells_of(entry, self.marked), passed_over=baseline)
             if tie and entry.key == tie[0]:
                 yield Line(f"tie:{group.protocol_id}", heading=Content.styled(tie[1], "$warning"))
-        notes = (("judged:", judged_otherwise(group.rows)), (LATENCY_NOTE, latency_words(group.rows)))
+        notes = (
+            ("copies:", copies_words(group.rows)),
+            ("judged:", judged_otherwise(group.rows)),
+            (LATENCY_NOTE, latency_words(group.rows)),
+        )
         for kind, words in notes:
             for part, text in enumerate(wrap(plain(words), width, NOTE_LINES)):
                 key = f"{kind}{group.protocol_id}:{part}"
