@@ -18,7 +18,7 @@ from lvmtui.remote.agent.wire import Message
 KINDS = frozenset({"copy", "offer", "part", "chunk", "file", "got", "copied", "refused"})
 """Kinds of messages about copies."""
 
-CHUNK_BYTES = 24 << 10
+CHUNK_BYTES = 64 << 10
 """Of a file in one message."""
 
 WINDOW_BYTES = 4 << 20
@@ -33,6 +33,10 @@ ROWS = ""
 
 _SHA = re.compile(r"[0-9a-f]{64}")
 _DEEPEST = 8
+
+
+class Refused(RemoteError):
+    """The other side refuses; message and hint are its own words."""
 
 
 class Channel(Protocol):
@@ -333,7 +337,7 @@ def expect(channel: Channel, *kinds: str) -> Message:
     message = channel.receive()
     if message["m"] == "refused":
         text, hint = (str(message.get(key) or "")[:500] for key in ("text", "hint"))
-        raise RemoteError(plain(text) or "the other side refuses", plain(hint))
+        raise Refused(plain(text) or "the other side refuses", plain(hint))
     if message["m"] not in kinds:
         raise nonsense(f"{message['m'][:20]!r} was not to be said now")
     return message

@@ -152,12 +152,13 @@ class Files:
                 pass
 
     def _give(self, asked: Message) -> None:
-        from lvmtui.remote.giving import giving
+        from lvmtui.remote.giving import giving, giving_log
 
         wanted = asked.get("run")
         if not isinstance(wanted, str) or len(wanted) > LONGEST_NAME:
             raise RemoteError("a copy says of which run")
-        with giving(self._store, wanted) as given:
+        how = giving_log if asked.get("only") == "log" else giving
+        with how(self._store, wanted) as given:
             give(self, given.offer, given.open_piece)
 
     def _take(self, first: Message) -> None:
@@ -173,8 +174,11 @@ class Files:
 
 
 def _length(message: Message) -> int:
-    data = message.get("data")
-    return len(data) if isinstance(data, str) else 0
+    """About how much room it takes."""
+    if message["m"] == "chunk":
+        data = message.get("data")
+        return len(data) if isinstance(data, str) else 0
+    return len(str(message))
 
 
 def _size(message: Message) -> int:

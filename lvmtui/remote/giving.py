@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lvmtui.errors import IllegalTransition
 from lvmtui.launcher.places import open_store, run_folder
+from lvmtui.reading import LOG_NAME
 from lvmtui.remote.copying import MOST_FILES, ROWS, Offer, Piece, is_safe_name
 from lvmtui.store.lifecycle import ACTIVE, Status
 from lvmtui.store.sources import source_of
@@ -74,9 +75,24 @@ def giving(store: str | os.PathLike[str], run: str) -> Iterator[Given]:
         yield _given(database, Reader(database).resolve(run).id, stack)
 
 
-def _given(database: Database, run_id: int, stack: ExitStack) -> Given:
-    from lvmtui.store.copies import made_at
+@contextmanager
+def giving_log(store: str | os.PathLike[str], run: str) -> Iterator[Given]:
+    """The log of a run, as `giving`: no rows, and no other file."""
+    from lvmtui.store.reader import Reader
 
+    with open_store(store, read_only=True) as database, ExitStack() as stack:
+        found = Reader(database).resolve(run)
+        folder = run_folder(database, found)
+        files = _Files(folder, f"{found.folder}/", stack)
+        if (folder / LOG_NAME).is_file():
+            files.take(LOG_NAME)
+        rows = stack.enter_context(tempfile.TemporaryFile())
+        piece = Piece(ROWS, 0, hashlib.sha256().hexdigest())
+        offer = Offer(_about(database, found), piece, tuple(files.pieces), tuple(files.left_out))
+        yield Given(found, offer, rows, {}, folder)
+
+
+def _given(database: Database, run_id: int, stack: ExitStack) -> Given:
     for attempt in range(1, TRIES + 1):
         with ExitStack() as opened:
             rows = opened.enter_context(tempfile.TemporaryFile())
@@ -91,6 +107,13 @@ def _given(database: Database, run_id: int, stack: ExitStack) -> Given:
             found.take_others()
             stack.push(opened.pop_all())
             break
+    offer = Offer(_about(database, run), rows_piece, tuple(found.pieces), tuple(found.left_out))
+    return Given(run, offer, rows, found.held, folder)
+
+
+def _about(database: Database, run: Run) -> dict[str, Any]:
+    from lvmtui.store.copies import made_at
+
     about: dict[str, Any] = {
         **{"host": socket.gethostname(), "store": database.location.where, "made": made_at(database)},
         **{"number": run.id, "created": run.created, "revision": run.revision, "attempt": run.attempt},
@@ -100,8 +123,7 @@ def _given(database: Database, run_id: int, stack: ExitStack) -> Given:
     first = source_of(run)
     if first is not None:
         about["of"] = list(first.identity)
-    offer = Offer(about, rows_piece, tuple(found.pieces), tuple(found.left_out))
-    return Given(run, offer, rows, found.held, folder)
+    return about
 
 
 def _dump(database: Database, run_id: int, file: Any) -> tuple[Run, Piece]:
@@ -167,14 +189,18 @@ class _Files:
             if not is_safe_name(name) or len(self.pieces) >= MOST_FILES:
                 self.left_out.append((name, "its name cannot be used elsewhere, or there are too many"))
                 continue
-            try:
-                handle = _open_below(self.folder, name)
-            except OSError as error:
-                self.left_out.append((name, error.strerror or str(error)))
-                continue
-            with os.fdopen(handle, "rb") as file:
-                size = os.fstat(handle).st_size
-                self.pieces.append(Piece(name, *_hashed(file, size)))
+            self.take(name)
+
+    def take(self, name: str) -> None:
+        """One plain file, up to where it ends now."""
+        try:
+            handle = _open_below(self.folder, name)
+        except OSError as error:
+            self.left_out.append((name, error.strerror or str(error)))
+            return
+        with os.fdopen(handle, "rb") as file:
+            size = os.fstat(handle).st_size
+            self.pieces.append(Piece(name, *_hashed(file, size)))
 
 
 def _names(folder: Path) -> Iterator[str]:

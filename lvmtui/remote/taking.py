@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 FOLDER = ".lvmtui-copies"
 """Where files are until their run is whole, beside the store."""
 
+STAGED_NAME = "rows.db"
+"""Rows on their way from the file that came into the store."""
+
 STALE_SECONDS = 14 * 86_400.0
 """Copies that nobody went on with for so long are removed."""
 
@@ -139,7 +142,7 @@ def _copy_here(database: Database, offer: Offer) -> Run | None:
     first = offer.about.get("of")
     if first is not None and first[0] == made_at(database):
         raise IllegalTransition(
-            f"#{source.number} there is a copy of #{first[1]} of this store", "The run is here already."
+            f"#{source.number} there is a copy of #{first[1]} of this store", "The store has the run already."
         )
     copy = copy_of(database, first) if first is not None else None
     if copy is not None:
@@ -386,7 +389,8 @@ def _take_in(database: Database, staging: _Staging, offer: Offer, copy: Run | No
     from lvmtui.store.copies import take_in
 
     before = source_of(copy) if copy is not None else None
-    found: Survey = survey(staging.whole(offer.rows), before.tables if before else None)
+    staged = staging.folder / STAGED_NAME if database.is_sqlite else None
+    found: Survey = survey(staging.whole(offer.rows), before.tables if before else None, staged)
     files = {piece.name: piece.sha256 for piece in offer.files}
     placed: list[Path] = []
 

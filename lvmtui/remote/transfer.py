@@ -9,16 +9,21 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
-from lvmtui.errors import LvmtuiError, RemoteError
+from lvmtui.errors import LvmtuiError, RemoteError, StoreError
 from lvmtui.format import plain
+from lvmtui.reading import LOG_NAME
 from lvmtui.remote import ssh
 from lvmtui.remote.agent.wire import PROTOCOL, Message, WireError
 from lvmtui.remote.connection import Connection, Ended, Timing, nonsense
-from lvmtui.remote.copying import KINDS, WINDOW_BYTES, give, hear_offer
+from lvmtui.remote.copying import KINDS, WINDOW_BYTES, Refused, ask_for, give, hear_offer
 from lvmtui.remote.hosts import Host
+from lvmtui.remote.outbox import located
 from lvmtui.remote.ssh import Cause
+
+Done = TypeVar("Done")
 
 RETRIES = 5
 """How often a connection that broke off is made anew without anything having come over it."""
@@ -29,7 +34,7 @@ WRITE_SECONDS = 0.005
 PAUSES = (1.0, 2.0, 5.0, 10.0, 20.0)
 """Seconds before each of them."""
 
-__all__ = ["Copied", "pull", "push"]
+__all__ = ["Copied", "fetch_log", "pull", "push"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +143,11 @@ def _again_and_again(
     host: Host,
     words: Sequence[str],
     timing: Timing,
-    do: Callable[[_Line], Copied],
+    do: Callable[[_Line], Done],
     *,
     push: bool,
     on_pause: Callable[[str, float], object],
-) -> Copied:
+) -> Done:
     """Do a copy over a connection, and over another one when that breaks off.
 
     Raises:
@@ -154,6 +159,12 @@ def _again_and_again(
         try:
             with _connected(host, words, timing, push=push) as line:
                 return do(line)
+        except Refused as refused:
+            # Of a run that is pushed it may speak, too, by its number here.
+            said, hint = (
+                text if push else located(text, host.name) for text in (refused.message, refused.hint)
+            )
+            raise RemoteError(f"{host.name}: {said}", hint) from None
         except _Broken as broken:
             was_there = was_there or line is not None
             failures = 1 if line is not None and line.moved else failures + 1
@@ -213,6 +224,42 @@ def pull(
         return Copied(made.id, made.name, found.again, found.rows, found.size, found.state, found.left_out)
 
     return _again_and_again(host, words, timing or Timing(), do, push=False, on_pause=on_pause)
+
+
+def fetch_log(
+    host: Host, run: str, target: Path, words: Sequence[str] = (), *, timing: Timing | None = None
+) -> None:
+    """Fetch all of the log of a host's run.
+
+    Args:
+        host: where it is.
+        run: the run there, as users name it.
+        target: the file that is written.
+        words: how ssh is called; empty: as usual.
+        timing: how long what may take.
+
+    Raises:
+        RemoteError: the host cannot be reached, or has no log of the run, or copies nothing.
+        StoreError: the file cannot be written.
+    """
+
+    def do(line: _Line) -> None:
+        line.send({"m": "copy", "run": run, "only": "log"})
+        piece = next((item for item in hear_offer(line).files if item.name == LOG_NAME), None)
+        if piece is None:
+            raise RemoteError(f"{run} has no log on {host.name}")
+        begin = min(target.stat().st_size if target.exists() else 0, piece.size)
+        try:
+            with target.open("ab") as file:
+                file.truncate(begin)
+                for message in ask_for(line, [(piece, begin)]):
+                    if message["m"] == "chunk":
+                        file.write(message["data"])
+        except OSError as error:
+            raise StoreError(f"cannot write {target}: {error.strerror}", "Check the free space.") from error
+        line.send({"m": "copied"})
+
+    _again_and_again(host, words, timing or Timing(), do, push=False, on_pause=lambda *_: None)
 
 
 def push(

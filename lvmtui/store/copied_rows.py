@@ -8,18 +8,34 @@ import binascii
 import hashlib
 import json
 import math
+import sqlite3
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sqlalchemy import JSON, Boolean, Column, Connection, Float, Integer, LargeBinary, Select, Table, select
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    Integer,
+    LargeBinary,
+    Select,
+    Table,
+    select,
+    text,
+)
 from sqlmodel import SQLModel
 
 from lvmtui.errors import StoreError
+from lvmtui.escapes import harmless
 from lvmtui.store import looks, runs, tables
 from lvmtui.store.database import Database
+from lvmtui.store.foreign import LARGEST, clean_object
 from lvmtui.store.lifecycle import Result, Status
 from lvmtui.store.records import Run, Severity
 from lvmtui.store.sources import TableCopied
@@ -31,6 +47,12 @@ OF_DATA = ("audit", looks.KIND)
 
 LINE_LIMIT = 1 << 28
 """Bytes of one row, at most: ranks of a hundred million queries."""
+
+LARGEST_WHOLE, LARGEST_REAL = 1 << 53, 1e15
+LARGEST_TIME = 2.5e11
+"""In the year 9892: later ones have no date."""
+
+TIMES = frozenset({"created", "started", "ended", "time"})
 
 LARGEST_UNPACKED = 1 << 28
 """Bytes that packed numbers may come to."""
@@ -53,6 +75,9 @@ MODELS: dict[str, type[SQLModel]] = {
 
 APPENDED = ("evaluation", "metric", "latency", "event")
 """Tables of a run that only grow, but for a resumed run, which goes back behind its last checkpoint."""
+
+STAGED = "metric"
+"""Of which a run may have millions of rows."""
 
 KEPT_HERE = frozenset(
     {
@@ -154,37 +179,45 @@ class Survey:
     checkpoints: list[dict[str, Any]] = field(default_factory=list)
     tables: dict[str, TableCopied] = field(default_factory=dict)
     """Of `APPENDED`, without ids."""
+    staged: Path | None = None
+    """An SQLite file with the rows of `STAGED`."""
     unchanged: dict[str, int] = field(default_factory=dict)
     """Of each of them how many rows at the beginning are as they were copied before."""
 
 
-def survey(path: Path, before: Mapping[str, TableCopied] | None = None) -> Survey:
+def survey(path: Path, before: Mapping[str, TableCopied] | None = None, staged: Path | None = None) -> Survey:
     """Read a file of rows and check every value of it.
 
     Args:
         path: the file.
         before: what was copied of the run before, by table.
+        staged: an SQLite file that is made of the rows of `STAGED`, for a store to take them in at one go.
 
     Raises:
         StoreError: it is no such file, or a value is not what belongs there.
     """
-    found = Survey(path)
+    found = Survey(path, staged=staged)
+    staging = _Staging(staged) if staged is not None else None
     digests = {name: hashlib.sha256() for name in APPENDED}
     counts = dict.fromkeys(APPENDED, 0)
     known = before or {}
     found.unchanged = dict.fromkeys(APPENDED, 0)
-    with path.open("rb") as file:
+    with path.open("rb") as file, closing(staging) if staging else nullcontext():
         for name, row, line in rows_of(file, found):
             if name == "run":
                 found.run = row
             elif name == "checkpoint":
                 found.checkpoints.append(row)
             elif name in counts:
+                if staging is not None and name == STAGED:
+                    staging.add(row)
                 digests[name].update(line)
                 counts[name] += 1
                 earlier = known.get(name)
                 if earlier and earlier.rows == counts[name] and earlier.sha256 == digests[name].hexdigest():
                     found.unchanged[name] = earlier.rows
+        if staging is not None:
+            staging.finish()
     if not found.run or not found.folder:
         raise _foreign("it has no run")
     if found.run["status"] == Status.DONE.value and found.run["result"] is None:
@@ -198,10 +231,65 @@ def survey(path: Path, before: Mapping[str, TableCopied] | None = None) -> Surve
     return found
 
 
-def rows_of(file: BinaryIO, into: Survey | None = None) -> Iterator[tuple[str, dict[str, Any], bytes]]:
-    """Table, values and line of each row."""
+class _Staging:
+    """Writes the rows of `STAGED` into a file of their own, numbered from 1 on."""
+
+    def __init__(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        self._columns = tuple(_columns(STAGED))
+        self._rows: list[tuple[Any, ...]] = []
+        self._file = sqlite3.connect(path, isolation_level=None)
+        for words in ("PRAGMA journal_mode=OFF", "PRAGMA synchronous=OFF", "BEGIN"):
+            self._file.execute(words)
+        self._file.execute(f"CREATE TABLE {STAGED} (place INTEGER PRIMARY KEY, {_named(self._columns)})")
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """One more row."""
+        self._rows.append(tuple(row[name] for name in self._columns))
+        if len(self._rows) >= BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        marks = ", ".join("?" * len(self._columns))
+        self._file.executemany(f"INSERT INTO {STAGED} ({_named(self._columns)}) VALUES ({marks})", self._rows)
+        self._rows.clear()
+
+    def finish(self) -> None:
+        """All rows are there."""
+        self._flush()
+        self._file.execute("COMMIT")
+
+    def close(self) -> None:
+        """No more is written."""
+        self._file.close()
+
+
+def _named(columns: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in columns)
+
+
+def insert_staged(connection: Connection, run_id: int, after: int) -> None:
+    """Insert rows that stand in a file beside the store (`Database.beside`): many at one go, so that whoever
+    else writes to the store waits for a few seconds at most.
+
+    Args:
+        connection: a transaction.
+        run_id: the run that they are of.
+        after: leave out so many of the first ones.
+    """
+    names = _named(tuple(_columns(STAGED)))
+    words = f"INSERT INTO {STAGED} (run_id, {names}) SELECT :run, {names} FROM staged.{STAGED} "
+    connection.execute(text(f"{words} WHERE place > :after ORDER BY place"), {"run": run_id, "after": after})
+
+
+def rows_of(
+    file: BinaryIO, into: Survey | None = None, *, but: str = ""
+) -> Iterator[tuple[str, dict[str, Any], bytes]]:
+    """Table, values and line of each row, but for those of one table."""
     name, given = "", []
     while line := file.readline(LINE_LIMIT):
+        if but and name == but and line.startswith(b"["):
+            continue
         if not line.endswith(b"\n"):
             raise _foreign("a line is too long, or cut off")
         try:
@@ -233,17 +321,19 @@ def _checked(name: str, given: Any, values: Any) -> dict[str, Any]:
         if value is None and kind.nullable:
             row[column] = None
             continue
-        row[column] = _value(kind, value)
+        row[column] = _value(name, kind, value)
         members = _MEMBERS.get((name, column))
         if members is not None and value not in list(members):  # type: ignore[call-overload]
             raise _foreign(f"{name}.{column} is {value!r}")
     return row
 
 
-def _value(column: Column[Any], value: Any) -> Any:
+def _value(table: str, column: Column[Any], value: Any) -> Any:
+    """A value as it is kept: everything that reads the store must be able to show it."""
     kind = column.type
     if isinstance(kind, JSON):
         good = isinstance(value, dict)
+        value = clean_object(value, column.name) if good else value
     elif isinstance(kind, LargeBinary):
         try:
             value = base64.b64decode(value, validate=True)
@@ -253,14 +343,25 @@ def _value(column: Column[Any], value: Any) -> Any:
     elif isinstance(kind, Boolean):
         good, value = value in (0, 1), bool(value)
     elif isinstance(kind, Integer):
-        good = type(value) is int and abs(value) < 1 << 63
+        first = -LARGEST_WHOLE if column.name == "seed" else 0
+        good = type(value) is int and first <= value <= LARGEST_WHOLE
     elif isinstance(kind, Float):
-        good = type(value) in (int, float) and math.isfinite(value)
+        least, most = _bounds(table, column.name)
+        good = type(value) in (int, float) and least <= value <= most
     else:
         good = isinstance(value, str) and "\0" not in value
+        # A recipe is JSON: an escape within is read as data.
+        value = harmless(value) if good and column.name != "recipe" else value
     if not good:
         raise _foreign(f"{column.table.name}.{column.name} is {str(value)[:80]!r}")
     return value
+
+
+def _bounds(table: str, column: str) -> tuple[float, float]:
+    """Of a number that is no whole one."""
+    if column in TIMES:
+        return 0.0, LARGEST_TIME
+    return (-LARGEST, LARGEST) if (table, column) == ("metric", "value") else (-LARGEST_REAL, LARGEST_REAL)
 
 
 def _is_packed(blob: bytes) -> bool:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from lvmtui.store.copied_rows import (
     BATCH,
     KEPT_HERE,
     MODELS,
+    STAGED,
     Survey,
+    insert_staged,
     rows_of,
     table_of,
 )
@@ -97,7 +100,10 @@ def take_in(
 
     is_over = found.run["status"] == Status.DONE.value
     source = replace(source, state="" if is_over else found.run["status"])
-    with database.write() as connection:
+    with ExitStack() as stack:
+        if found.staged is not None:
+            stack.enter_context(database.beside(found.staged))
+        connection = stack.enter_context(database.write())
         if copy is None:
             run_id = _insert_run(connection, found)
             folder = Controller(database).take_folder(run_id)
@@ -181,8 +187,12 @@ def _insert_rows(
             connection.execute(insert(table_of(name)), waiting[name])
             waiting[name].clear()
 
+    if found.staged is not None:
+        seen[STAGED] = found.tables[STAGED].rows
+        if seen[STAGED] > kept[STAGED].rows:
+            insert_staged(connection, run_id, kept[STAGED].rows)
     with found.path.open("rb") as file:
-        for name, row, _ in rows_of(file):
+        for name, row, _ in rows_of(file, but=STAGED if found.staged is not None else ""):
             if name in seen:
                 seen[name] += 1
                 if seen[name] <= kept[name].rows:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from json import JSONDecodeError
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -110,6 +111,18 @@ class Database:
                 raise
             finally:
                 self._connection.info["write"] = False
+
+    @contextmanager
+    def beside(self, file: Path) -> Iterator[None]:
+        """Have the tables of another SQLite file at hand, as `staged.NAME`; not within a transaction."""
+        with self._lock:
+            self._connection.rollback()
+            driver: Any = self._connection.connection.driver_connection
+            driver.execute("ATTACH DATABASE ? AS staged", (os.fspath(file),))
+            try:
+                yield
+            finally:
+                driver.execute("DETACH DATABASE staged")
 
     def data_version(self) -> int | None:
         """Moves whenever *another* connection has committed; None where the database cannot tell."""

@@ -235,6 +235,12 @@ def changed(lines: list[bytes], table: str, column: str, value: object) -> list[
         ("metric", "step", 1.5),
         ("metric", "key", None),
         ("checkpoint", "is_best", 2),
+        ("run", "created", 1e300),
+        ("run", "started", -1.0),
+        ("run", "step", -5),
+        ("metric", "time", 1e12),
+        ("metric", "step", 1 << 60),
+        ("evaluation", "hit5", 1e300),
     ],
 )
 def test_rows_with_other_values_are_refused(
@@ -246,6 +252,19 @@ def test_rows_with_other_values_are_refused(
     assert Reader(database).runs() == []
     database.close()
     assert list((tmp_path / "runs").glob("*")) == [] if (tmp_path / "runs").exists() else True
+
+
+def test_texts_and_objects_are_made_harmless(tmp_path: Path, rows: list[bytes]) -> None:
+    rows = changed(rows, "run", "note", "a\x1b]0;title\x07\u202eb\nc")
+    rows = changed(rows, "run", "targets", {"hit5": "x", "mrr": 0.5, "a": [[[[]]]]})
+    rows = changed(rows, "run", "versions", {"torch": 2, "\x1b[5mk": "v"})
+    taken_in(tmp_path, changed(rows, "evaluation", "details", {"mrr_interval": 3}))
+    database = Database.open(tmp_path / "runs.db")
+    run = Reader(database).runs()[0]
+    database.close()
+    assert run.note == "a" + "b\nc"
+    assert run.targets == {"mrr": 0.5}
+    assert run.versions == {"torch": "2", "k": "v"}
 
 
 @pytest.mark.parametrize(

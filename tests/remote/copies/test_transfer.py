@@ -438,10 +438,13 @@ def test_the_command_line(hosts, there, near, lvmtui) -> None:
     assert other.code == 0
     pushed = lvmtui("push", "1", "--host", "gpu1", "--store", "other.db")
     assert pushed.code == 1
-    assert "The run is here already" in pushed.err
+    assert "The store has the run already" in pushed.err
     assert lvmtui("pull", "1").code == 2
     assert lvmtui("pull", "1", "--host", "gpu1", "--host", "gpu2").code == 2
     assert lvmtui("--readonly", "pull", "1", "--host", "gpu1").code == 2
+    several = lvmtui("pull", "last", "9", "1@gpu1", "--host", "gpu1")
+    assert (several.code, several.out.count("here: brought up to date")) == (1, 2)
+    assert "error: 9: gpu1: there is no run" in several.err
     nobody = lvmtui("pull", "1", "--host", "nobody.invalid")
     assert nobody.code == 1
     assert "nobody.invalid" in nobody.err
