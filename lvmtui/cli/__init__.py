@@ -33,6 +33,7 @@ from lvmtui.cli import (
     steer,
     transfer,
 )
+from lvmtui.cli.invocation import begin, now
 from lvmtui.cli.session import Session, line, note, watching
 from lvmtui.errors import LvmtuiError, UsageError
 from lvmtui.format import plain_lines
@@ -174,11 +175,12 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without Unicode shows ? for a glyph
+    call = begin()
     try:
         words = once.as_subcommand(sys.argv[1:] if arguments is None else arguments)
         code = app(args=words, prog_name="lvmtui", standalone_mode=False)
         sys.stdout.flush()
-        return int(code or 0)
+        return int(code or 0) or int(call.is_partial)
     except BrokenPipeError:
         # Whoever read the output (`| head`) has enough. Python would complain once more when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -194,6 +196,7 @@ def report(error: Exception) -> int:
     if os.environ.get(DEBUG):
         traceback.print_exc()
     message, hint, code = _explain(error)
+    message, hint = map(now().pasteable, (message, hint))
     first, *more = plain_lines(message)
     lines = [f"error: {first}", *more, *([f"hint: {text}" for text in plain_lines(hint)] if hint else [])]
     sys.stderr.write("\n".join(lines) + "\n")

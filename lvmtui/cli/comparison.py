@@ -83,7 +83,7 @@ def _print_scores(group: ProtocolGroup, measure: Measure) -> None:
     ]
     for place, baseline in enumerate(group.baselines):
         reached = words.value(measure, baseline.scores[measure.key].value)
-        columns.append(Column(f"vs {baseline.name} {reached}", "right", drop=place))
+        columns.append(Column(f"vs {plain(baseline.name)} {reached}", "right", drop=place))
         columns.append(Column("", drop=5 + place))
     columns.append(Column("verdict", shrinks=True))
     print_table(columns, [_score_cells(group, run, measure) for run in group.runs])

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lvmtui.cli.session import JsonOption, line, note, write
+from lvmtui.cli.session import JsonOption, YesOption, ask, line, note, write
 from lvmtui.errors import UsageError
+from lvmtui.format import counted
 
 if TYPE_CHECKING:
     from lvmtui.config import Config
@@ -121,10 +122,19 @@ def ls(as_json: JsonOption = False) -> None:
 
 
 @hosts.command("rm")
-def rm(name: NameArgument) -> None:
-    """Take a host out of config.toml; its machine and runs stay as they are."""
+def rm(name: NameArgument, yes: YesOption = False) -> None:
+    """Take a host out of config.toml, and delete the copy of its runs here; its machine and runs stay as they
+    are."""
     from lvmtui.remote.host_settings import remove_host
+    from lvmtui.remote.leaving import forget, requests_left
 
+    host = settings().hosts.get(name)
+    if host is not None:
+        left = [entry.words for entry in requests_left(host)]
+        if left:
+            waits = f"{counted(len(left), 'request')} {'waits' if len(left) == 1 else 'wait'}"
+            ask(f"{waits} for {name} ({', '.join(left[:3])}) and would be dropped. Take it out", yes=yes)
+        forget(host)
     note(f"took {name} out of {remove_host(name)}")
 
 

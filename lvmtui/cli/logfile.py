@@ -50,8 +50,13 @@ class LogReader:
             return []
         self._position += len(data)
         self._tail = (self._tail + data)[-TAIL_BYTES:]
-        texts = data.decode("utf-8", "replace").removesuffix("\n").split("\n")
-        return [clean_line(text) for text in texts]
+        return _lines(data)
+
+    def before(self, whole: Path) -> list[str]:
+        """The lines of another file that has all of the log, up to where this reader goes on."""
+        data = whole.read_bytes()
+        place = data.rfind(self._tail)
+        return _lines(data if place < 0 else data[: place + len(self._tail)])
 
     def _known_part(self, file: BinaryIO) -> int:
         """Where what is new begins in another file."""
@@ -59,3 +64,8 @@ class LogReader:
             return 0
         place = file.read().rfind(self._tail)
         return 0 if place < 0 else place + len(self._tail)
+
+
+def _lines(data: bytes) -> list[str]:
+    texts = data.decode("utf-8", "replace").removesuffix("\n").split("\n")
+    return [clean_line(text) for text in texts]

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -42,7 +43,7 @@ from lvmtui.cli.session import (
     view_of,
     write,
 )
-from lvmtui.errors import LvmtuiError, UsageError
+from lvmtui.errors import LvmtuiError, RemoteError, UsageError
 from lvmtui.format import plain, size
 from lvmtui.store.records import Shelf
 
@@ -174,7 +175,7 @@ def logs(
     hosts: HostOption = None,
     store: StoreOption = None,
 ) -> None:
-    """Print the output of a run's process. Of a run on another machine, the end of it."""
+    """Print the output of a run's process. Without -n all of it, which is fetched from another machine."""
     session, found = find_one(session_at(context, store, hosts, run), run)
     look_at(session, found)
     with reading(session) as reader:
@@ -185,9 +186,8 @@ def logs(
         path = run_folder(reader.database, found) / LOG_NAME
         if not path.is_file() and not follow:
             raise LvmtuiError(f"{found.name} has no log yet", "" if found.origin else f"It will be {path}.")
-        _say_what_is_left_out(reader, found, path)
         log = LogReader(path)
-        for text in log.read(whole_lines=follow)[-lines:]:
+        for text in _begun(session, reader, found, log, lines, whole_lines=follow)[-lines:]:
             line(text)
         if follow:
             _follow(session, reader, found, log)
@@ -210,14 +210,27 @@ def _follow(session: Session, reader: Reader, run: Run, log: LogReader) -> None:
         time.sleep(FOLLOW_SECONDS)
 
 
-def _say_what_is_left_out(reader: Reader, run: Run, path: Path) -> None:
-    """Of another machine's run only the end of the log is here."""
+def _begun(
+    session: Session, reader: Reader, run: Run, log: LogReader, lines: int, *, whole_lines: bool
+) -> list[str]:
+    """The lines that are there now. Of another machine's run only the log's end is here: where that is not
+    enough, all of it is fetched."""
     from lvmtui.remote.mirror_reader import MirrorReader
 
-    if isinstance(reader, MirrorReader) and path.is_file():
-        missing = reader.log_bytes(run.id) - path.stat().st_size
-        if missing > 0:
-            note(f"The first {size(missing)} are left out.")
+    missing = 0
+    if isinstance(reader, MirrorReader) and log.path.is_file():
+        missing = reader.log_bytes(run.id) - log.path.stat().st_size
+    texts = log.read(whole_lines=whole_lines)
+    if missing <= 0 or session.machines is None or 0 < lines < len(texts):
+        return texts
+    with TemporaryDirectory(prefix="lvmtui-") as folder:
+        whole = Path(folder) / log.path.name
+        try:
+            session.machines.fetch_log(run, whole)
+        except RemoteError as error:
+            note(f"The first {size(missing)} are left out: {error.message}")
+            return texts
+        return log.before(whole)
 
 
 def plot(

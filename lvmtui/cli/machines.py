@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from lvmtui.cli.invocation import now
 from lvmtui.cli.session import Session, names, note
 from lvmtui.config import load_config
 from lvmtui.errors import RunNotFound, StoreMissing, UsageError
@@ -15,6 +16,8 @@ from lvmtui.format import duration
 from lvmtui.remote.hosts import EVERY, Host, parse_hosts
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lvmtui.remote.outbox import Answer
     from lvmtui.remote.visit import Visit, Visits
     from lvmtui.snapshot import Snapshot
@@ -45,7 +48,9 @@ def machines_of(session: Session, runs: Sequence[str] = (), *, offline: bool = F
     from lvmtui.remote.visit import Visits
 
     if session.named:
-        hosts, here = parse_hosts(session.named, load_config().hosts), EVERY in session.named
+        known = load_config().hosts
+        hosts, here = parse_hosts(session.named, known), EVERY in session.named
+        now().name(hosts, known.values())
     else:
         labels = [split_label(run)[1] for run in runs]
         hosts, here = _labelled(labels), "" in labels
@@ -62,7 +67,8 @@ def _labelled(labels: Sequence[str]) -> tuple[Host, ...]:
         if name not in known:
             hint = f"Set: {', '.join(known)}." if known else "The settings name no hosts."
             raise RunNotFound(
-                f"there is no host {name!r}", f"{hint} `lvmtui hosts add {name}` adds it, --host takes any."
+                f"there is no host {name!r} in the settings",
+                f"{hint} `lvmtui hosts add {name}` adds it; `--host {name}` goes without.",
             )
     return tuple(known[name] for name in dict.fromkeys(labels) if name)
 
@@ -94,7 +100,7 @@ class Machines:
         Raises:
             RemoteError: nothing is known of one.
         """
-        for visit in self._visits.to(self.hosts):
+        for visit in self._reached():
             if visit.mirrored is not None:
                 age = duration(max(0.0, time.time() - visit.mirrored))
                 note(f"{visit.host.name}: as it was {age} ago.")
@@ -129,6 +135,23 @@ class Machines:
             )
         return self.hosts[0]
 
+    def _reached(self) -> list[Visit]:
+        """Those of the hosts that can be reached. Of several machines some may be missing: that is said, and
+        the rest is shown.
+
+        Raises:
+            RemoteError: none can be, and this machine is not meant.
+        """
+        found, failed = self._visits.to_some(self.hosts)
+        if failed and not (found or self.here):
+            raise failed[0]
+        for error in failed if not now().is_partial else ():
+            note(f"missing: {error.message}")
+            for text in filter(None, [error.hint]):
+                note(f"hint: {text}")
+        now().is_partial |= bool(failed)
+        return found
+
     @contextmanager
     def reading(self) -> Iterator[Reader]:
         """All of them as one store.
@@ -139,7 +162,7 @@ class Machines:
         from lvmtui.fleet_reader import open_fleet
         from lvmtui.remote.mirror_reader import open_mirror
 
-        visits = self._visits.to(self.hosts)
+        visits = self._reached()
         if len(visits) == 1 and not self.here:
             reader: Reader = open_mirror(visits[0].path)
         else:
@@ -181,19 +204,19 @@ class Machines:
         from lvmtui.remote.mirror_reader import open_mirror
         from lvmtui.snapshot import Snapshot
 
-        now = time.time()
-        visits = self._visits.to(self.hosts)
-        local = Snapshot("", now)
+        taken = time.time()
+        visits = self._reached()
+        local = Snapshot("", taken)
         # Who only watches others has no store here.
         with suppress(StoreMissing):
             if self.here:
                 with _closing(_open_store(self._store)) as reader:
-                    local = merge.snapshot(reader, now=now)
+                    local = merge.snapshot(reader, now=taken)
         parts = []
         for visit in visits:
             with _closing(open_mirror(visit.path)) as reader:
-                parts.append(Part(visit.view, merge.snapshot(reader, now=now), visit.mirrored))
-        return Combining().combine(local, parts, now)
+                parts.append(Part(visit.view, merge.snapshot(reader, now=taken), visit.mirrored))
+        return Combining().combine(local, parts, taken)
 
     def look_at(self, *runs: Run) -> None:
         """Wait until curves, scores, events and logs of these runs are there.
@@ -237,7 +260,20 @@ class Machines:
             RemoteError: it does not come.
         """
         for host in self.hosts:
-            self.visit(host.name).fetch_ranks([run.number for run in runs if run.origin == host.name])
+            if numbers := [run.number for run in runs if run.origin == host.name]:
+                self.visit(host.name).fetch_ranks(numbers)
+
+    def fetch_log(self, run: Run, target: Path) -> None:
+        """Write all of a run's log into a file.
+
+        Raises:
+            RemoteError: it does not come.
+        """
+        from lvmtui.remote.ssh import ssh_words
+        from lvmtui.remote.transfer import fetch_log
+
+        host = next(host for host in self.hosts if host.name == run.origin)
+        fetch_log(host, str(run.number), target, ssh_words(load_config()))
 
     def ask(self, what: str, arguments: Mapping[str, Any], words: str, run: Run | None = None) -> Answer:
         """Have the host that is meant do something, as `Visit.ask`.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lvmtui.cli.invocation import now
 from lvmtui.errors import UsageError
 from lvmtui.format import plain
 
@@ -285,14 +286,14 @@ def write(text: str) -> None:
 
 def line(text: str = "") -> None:
     """Print one line, with nothing in it that a terminal would obey."""
-    sys.stdout.write(f"{plain(text)}\n")
+    sys.stdout.write(f"{plain(now().pasteable(text))}\n")
     sys.stdout.flush()
 
 
 def note(text: str) -> None:
     """Say something that is no result, on standard error."""
     sys.stdout.flush()
-    sys.stderr.write(f"{plain(text)}\n")
+    sys.stderr.write(f"{plain(now().pasteable(text))}\n")
     sys.stderr.flush()
 
 

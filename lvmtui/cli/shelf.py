@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -95,9 +96,12 @@ trash = typer.Typer(help="Look into the trash, or empty it.", invoke_without_com
 
 
 @trash.callback()
-def _trash(context: typer.Context) -> None:
+def _trash(context: typer.Context, hosts: HostsOption = None) -> None:
     if context.invoked_subcommand is None:
-        list_trash(context)
+        list_trash(context, hosts)
+        return
+    root = context.find_root()
+    root.obj = replace(root.obj, named=tuple(hosts or root.obj.named))
 
 
 @trash.command("ls")
@@ -109,7 +113,19 @@ def list_trash(
     if as_json:
         from lvmtui.export.text import to_json
 
-        write(to_json([{"run_id": run.number, "run": run.name, "trashed": run.trashed} for run in runs]))
+        write(
+            to_json(
+                [
+                    {
+                        "run_id": run.number,
+                        "run": run.name,
+                        "trashed": run.trashed,
+                        "origin": run.origin or None,
+                    }
+                    for run in runs
+                ]
+            )
+        )
         return
     if not runs:
         note("The trash is empty.")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lvmtui.cli.session import RUN_HELP, HostOption, JsonOption, Session, StoreOption, line, note, write
-from lvmtui.errors import UsageError
+from lvmtui.errors import LvmtuiError, UsageError
 
 if TYPE_CHECKING:
     from lvmtui.config import Config
@@ -25,89 +26,132 @@ TELL_SECONDS = 0.2
 RATE_SECONDS = 10.0
 """The rate is that of so long."""
 
-RunHere = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run: 17, 'phase-3 #17' or last.", show_default=False)
+RunsHere = Annotated[
+    list[str],
+    typer.Argument(metavar="RUN...", help="Runs: 17, 'phase-3 #17' or last.", show_default=False),
 ]
-RunThere = Annotated[str, typer.Argument(metavar="RUN", help=f"A run there: {RUN_HELP}", show_default=False)]
+RunsThere = Annotated[
+    list[str], typer.Argument(metavar="RUN...", help=f"Runs there: {RUN_HELP}", show_default=False)
+]
 
 
 def pull(
     context: typer.Context,
-    run: RunThere,
+    runs: RunsThere,
     host: HostOption = None,
     as_json: JsonOption = False,
     store: StoreOption = None,
 ) -> None:
-    """Copy a run of another machine, checkpoints and all, into the store here.
+    """Copy runs of another machine, checkpoints and all, into the store here.
 
     Broken off, it goes on where it was; done again, it brings the copy up to date. A run that still trains is
     copied as it is now, and its copy is not resumed.
+
+    For example: lvmtui pull last --host gpu1; lvmtui pull 17@gpu1 18@gpu1.
     """
     from lvmtui.cli.machines import split_label
     from lvmtui.remote import transfer
 
-    number, label = split_label(run)
-    session, config, there = _there(context, host, label, store)
+    session, config = _session(context, host, store)
     session.changes("pull")
-    told = _Told(quiet=as_json)
-    words = _ssh(config)
-    with told:
-        done = transfer.pull(
-            *(there, number, session.store, words),
-            on_offer=told.offer,
-            on_progress=told.progress,
-            on_pause=told.pause,
-        )
-    _report(done, as_json, where="here", source=there.name)
+    labels = [split_label(run) for run in runs]
+    wanted = [(number, _host(session, config, label)) for number, label in labels]
+    _each(transfer.pull, wanted, session, config, as_json, what="pull")
 
 
 def push(
     context: typer.Context,
-    run: RunHere,
+    runs: RunsHere,
     host: HostOption = None,
     as_json: JsonOption = False,
     store: StoreOption = None,
 ) -> None:
-    """Copy a run of the store here, checkpoints and all, to another machine.
+    """Copy runs of the store here, checkpoints and all, to another machine.
 
     Broken off, it goes on where it was; done again, it brings the copy there up to date.
+
+    For example: lvmtui push last --host gpu1.
     """
     from lvmtui.remote import transfer
 
-    session, config, there = _there(context, host, "", store)
+    session, config = _session(context, host, store)
     session.changes("push")
-    told = _Told(quiet=as_json)
-    words = _ssh(config)
-    with told:
-        done = transfer.push(
-            *(there, run, session.store, words),
-            on_offer=told.offer,
-            on_progress=told.progress,
-            on_pause=told.pause,
-        )
-    _report(done, as_json, where=f"on {there.name}", source="here")
+    there = _host(session, config, "")
+    _each(transfer.push, [(run, there) for run in runs], session, config, as_json, what="push")
 
 
-def _there(
-    context: typer.Context, named: list[str] | None, label: str, store: str | None
-) -> tuple[Session, Config, Host]:
-    """The session, the settings, and the one other machine that is meant.
+def _session(context: typer.Context, named: list[str] | None, store: str | None) -> tuple[Session, Config]:
+    from dataclasses import replace
+
+    from lvmtui.cli.hosts import settings
+
+    session: Session = context.find_root().obj
+    names = (*session.named, *(named or ()))
+    return replace(session, store=store or session.store, named=names), settings()
+
+
+def _host(session: Session, config: Config, label: str) -> Host:
+    """The one other machine that is meant.
 
     Raises:
         UsageError: none is named, or several are.
     """
-    from dataclasses import replace
-
-    from lvmtui.cli.hosts import settings
+    from lvmtui.cli.invocation import now
     from lvmtui.remote.hosts import parse_hosts
 
-    session: Session = context.find_root().obj
-    config = settings()
-    found = parse_hosts([*session.named, *(named or ()), *filter(None, [label])], config.hosts)
+    found = parse_hosts(session.named, config.hosts)
+    if label and label not in [host.name for host in found]:
+        found = (*found, *parse_hosts([label], config.hosts))
     if len(found) != 1:
         what = "no machine is named" if not found else "a run is copied from or to one machine at a time"
         raise UsageError(what, "Name one: --host gpu1.")
-    return replace(session, store=store or session.store), config, found[0]
+    now().name(found, config.hosts.values())
+    return found[0]
+
+
+def _each(
+    copy: Callable[..., Copied],
+    wanted: Sequence[tuple[str, Host]],
+    session: Session,
+    config: Config,
+    as_json: bool,
+    *,
+    what: str,
+) -> None:
+    """Copy one run after the other. Where one of several cannot be copied, the others are all the same.
+
+    Raises:
+        LvmtuiError: it was the only one.
+    """
+    from lvmtui.cli.invocation import now
+    from lvmtui.export.text import to_json
+
+    records = []
+    for run, there in wanted:
+        told = _Told(quiet=as_json)
+        try:
+            with told:
+                done = copy(
+                    *(there, run, session.store, _ssh(config)),
+                    on_offer=told.offer,
+                    on_progress=told.progress,
+                    on_pause=told.pause,
+                )
+        except LvmtuiError as error:
+            if len(wanted) == 1:
+                raise
+            now().is_partial = True
+            note(f"error: {run}: {error.message}")
+            for hint in filter(None, [error.hint]):
+                note(f"hint: {hint}")
+            continue
+        records.append(asdict(done))
+        if not as_json and what == "pull":
+            _report(done, where="here", source=there.name)
+        elif not as_json:
+            _report(done, where=f"on {there.name}", source="here")
+    if as_json:
+        write(to_json(records[0] if len(wanted) == 1 else records))
 
 
 def _ssh(config: Config) -> tuple[str, ...]:
@@ -116,13 +160,9 @@ def _ssh(config: Config) -> tuple[str, ...]:
     return ssh_words(config)
 
 
-def _report(done: Copied, as_json: bool, *, where: str, source: str) -> None:
-    from lvmtui.export.text import to_json
+def _report(done: Copied, *, where: str, source: str) -> None:
     from lvmtui.format import size, thousands
 
-    if as_json:
-        write(to_json(asdict(done)))
-        return
     what = "brought up to date" if done.again else "copied"
     line(f"{done.name} {where}: {what}, {thousands(done.rows)} new rows, {size(done.size)} sent")
     if done.state:

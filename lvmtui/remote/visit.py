@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -87,10 +88,10 @@ class Visit:
 
     @property
     def mirrored(self) -> float | None:
-        """When the mirror was last written to, seconds since the epoch."""
-        from lvmtui.remote.combining import written_at
+        """When the host was last heard of, seconds since the epoch."""
+        from lvmtui.remote.combining import last_news
 
-        return written_at(self.path)
+        return last_news(self.path)
 
     def arrive(self, seconds: float = LIST_SECONDS) -> None:
         """Wait until the mirror has all that a list of runs shows.
@@ -170,7 +171,9 @@ class Visit:
             if time.monotonic() >= deadline:
                 raise self._unanswered(pending.id, words)
         if not answer.ok:
-            said = answer.words if self.host.name in answer.words else f"{self.host.name}: {answer.words}"
+            # A path there may have the name in it, too: that does not say whose it is.
+            is_named = re.search(rf"(?:^|[@ ]){re.escape(self.host.name)}\b", answer.words)
+            said = answer.words if is_named else f"{self.host.name}: {answer.words}"
             raise LvmtuiError(said, answer.hint)
         return answer
 
@@ -202,6 +205,7 @@ class Visits:
         self._readonly, self._offline = readonly, offline
         self._open: dict[str, Visit] = {}
         self._arrived: set[str] = set()
+        self._failed: dict[str, RemoteError] = {}
 
     def to(self, hosts: Sequence[Host], *, listed: bool = True) -> list[Visit]:
         """Visits of these hosts, in their order; those that are not reached yet are connected to at once.
@@ -228,6 +232,23 @@ class Visits:
                     found.arrive()
                 self._arrived.add(found.host.name)
         return visits
+
+    def to_some(self, hosts: Sequence[Host]) -> tuple[list[Visit], list[RemoteError]]:
+        """Visits of those of the hosts that can be reached, and why the others cannot be. None is tried
+        twice."""
+        for host in hosts:
+            self._try(host, listed=False)
+        for host in hosts:
+            self._try(host, listed=True)
+        found = [self._open[host.name] for host in hosts if host.name not in self._failed]
+        return found, [self._failed[host.name] for host in hosts if host.name in self._failed]
+
+    def _try(self, host: Host, *, listed: bool) -> None:
+        if host.name not in self._failed:
+            try:
+                self.to([host], listed=listed)
+            except RemoteError as error:
+                self._failed[host.name] = error
 
     def close(self) -> None:
         """End all connections."""

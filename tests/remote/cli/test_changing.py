@@ -31,7 +31,8 @@ def test_runs_are_kept_in_order_there(there: Stored, lvmtui: Call) -> None:
     assert (first.note, first.tags, first.pinned) == ("worth a look", "good", True)
     assert second.trashed is not None
 
-    assert lvmtui("trash", "ls", "--host", "gpu1").out.startswith("phase-1 #2@gpu1  ")
+    for words in (("trash", "ls", "--host", "gpu1"), ("trash", "--host", "gpu1")):
+        assert lvmtui(*words).out.startswith("phase-1 #2@gpu1  ")
     done = lvmtui("trash", "empty", "--host", "gpu1", "-y")
     assert done.out.startswith("phase-1 #2@gpu1 is deleted"), done.err
     assert [run.id for run in reader.runs()] == [1]

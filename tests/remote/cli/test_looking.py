@@ -40,8 +40,9 @@ def test_runs_of_a_host_are_shown(there: Stored, lvmtui: Call) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(f"line {number:06}\n" for number in range(60_000)))
     done = lvmtui("logs", "last@gpu1", "-n", "2")
-    assert done.out == "line 059998\nline 059999\n"
-    assert re.fullmatch(r"The first \d+ KiB are left out\.\n", done.err), done.err
+    assert (done.out, done.err) == ("line 059998\nline 059999\n", "")
+    done = lvmtui("logs", "last@gpu1")
+    assert (done.out, done.err) == (file.read_text(), ""), "all of it is fetched"
 
 
 def test_json_has_numbers_and_hosts(there: Stored, lvmtui: Call) -> None:
@@ -116,6 +117,20 @@ def test_a_host_that_cannot_be_reached_says_why(hosts, there: Stored, lvmtui: Ca
     assert "phase-1 #1@gpu1" in done.out
     done = lvmtui("show", "1@gpu1", "--offline")
     assert "phase-1 #1@gpu1" in done.out
+
+
+def test_of_several_machines_one_may_be_missing(hosts, there: Stored, lvmtui: Call) -> None:
+    there.finished(0.2)
+    done = lvmtui("ls", "--host", "gpu1", "--host", "nobody.invalid")
+    assert done.code == 1
+    assert "phase-1 #1@gpu1" in done.out
+    assert done.err.startswith("missing: nobody.invalid: ")
+    assert done.err.count("missing") == 1
+    done = lvmtui("leaderboard", "--host", "nobody.invalid", "--host", "gpu1", "--json")
+    assert (done.code, json.loads(done.out)[0]["rows"][0]["origin"]) == (1, "gpu1")
+    done = lvmtui("ls", "--host", "nobody.invalid", "--host", "nobody2.invalid")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("error: nobody.invalid: ")
 
 
 def test_a_host_without_lvmtui_is_looked_at_and_not_changed(hosts, there: Stored, lvmtui: Call) -> None:
