@@ -1,5 +1,6 @@
 """What every test needs: a place of its own, and no traces of the user's settings."""
 
+import gc
 import os
 import signal
 import time
@@ -15,6 +16,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 for ignored, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(ignored) is signal.SIG_IGN:
         signal.signal(ignored, handler)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector modules and tests, 0.2 s at every full collection."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -39,7 +39,7 @@ class Terminal:
         deadline = time.monotonic() + seconds
         while text not in self.output:
             assert time.monotonic() < deadline, f"{text!r} not in {self.output[-500:]!r}"
-            self.read_for(0.1)
+            self.read_for(0.02)
 
     def press(self, keys: str) -> None:
         """Type keys."""
