@@ -1,8 +1,8 @@
 """Runs of another machine on a dashboard here: how fresh they are, and what that costs.
 
-Run: `python benchmarks/remote.py [PART...]`, parts: fresh, trickle, first, hosts, keys. A real sshd on
-loopback behind a proxy that delays each direction and counts bytes, those of ssh included. Beside them the
-plain way: the dashboard run there through `ssh -t`.
+Run: `python benchmarks/remote.py [PART...]`, parts: fresh, trickle, first, hosts, keys, copies. A real sshd
+on loopback behind a proxy that delays each direction and counts bytes, those of ssh included. Beside them
+the plain way: the dashboard run there through `ssh -t`.
 """
 
 import argparse
@@ -34,6 +34,7 @@ from lvmtui.store.database import Database
 LVMTUI = shutil.which("lvmtui", path=str(Path(sys.executable).parent)) or "lvmtui"
 ROUND_TRIPS = (0.0, 0.05, 0.25)
 MOST_HOSTS = 8
+COPIED_BYTES = 64 << 20
 
 
 @contextmanager
@@ -126,11 +127,12 @@ def fresh(folder: Path) -> None:
 
 def trickle(folder: Path) -> None:
     """Bytes a second for one live run that is looked at."""
-    for logs in (0.001, 10.0):
-        place = folder / f"trickle-{logs}"
+    for logs, metrics in ((0.001, 3), (10.0, 3), (10.0, 10)):
+        place = folder / f"trickle-{logs}-{metrics}"
         store = place / "there" / "runs.db"
         store.parent.mkdir(parents=True)
-        with live_runs(store, runs=1, logs_per_second=logs), watching(place / "ssh", store) as host:
+        writing = live_runs(store, runs=1, logs_per_second=logs, keys=NAMES[:metrics])
+        with writing, watching(place / "ssh", store) as host:
             terminal = Watched(local(place))
             try:
                 terminal.read(8.0)
@@ -139,7 +141,7 @@ def trickle(folder: Path) -> None:
                 used = (transferred(host) - before) / 30
             finally:
                 terminal.close()
-        what = "an idle host" if logs < 1 else f"one live run, {logs:.0f} logs/s of 3 metrics"
+        what = "an idle host" if logs < 1 else f"one live run, {logs:.0f} logs/s of {metrics} metrics"
         print(f"{what}: {used:.0f} bytes/s both ways, ssh included (wanted: under 2 000)", flush=True)
 
 
@@ -162,9 +164,9 @@ def first(folder: Path) -> None:
             finally:
                 terminal.close()
         print(
-            f"round trip {1000 * seconds:3.0f} ms: first chart {chart:.2f} s after the start, {connecting:.2f} s of "
-            f"which `ssh host true` takes: {chart - connecting:.2f} s (wanted: {3 * seconds + 0.5:.2f}); "
-            f"{used / 1000:.0f} kB in all (wanted: under 300)",
+            f"round trip {1000 * seconds:3.0f} ms: first chart {chart:.2f} s after the start; "
+            f"`ssh host true` takes {connecting:.2f} s, so {chart - connecting:.2f} s more "
+            f"(wanted: {3 * seconds + 0.5:.2f}); {used / 1000:.0f} kB in all (wanted: under 300)",
             flush=True,
         )
 
@@ -234,7 +236,40 @@ def keys(folder: Path) -> None:
                 terminal.close()
 
 
-PARTS = {"fresh": fresh, "trickle": trickle, "first": first, "hosts": hosts, "keys": keys}
+def copies(folder: Path) -> None:
+    """How fast a run with a large file is fetched."""
+    store = folder / "copies" / "there" / "runs.db"
+    store.parent.mkdir(parents=True)
+    database = Database.open(store)
+    run, writer = begin(database, 0)
+    writer.epoch(report(1, 0.111))
+    large = store.parent / run.folder / "large.bin"
+    large.parent.mkdir(parents=True, exist_ok=True)
+    large.write_bytes(random.Random(0).randbytes(COPIED_BYTES))
+    database.close()
+    for seconds in ROUND_TRIPS:
+        place = folder / f"copies-{seconds}"
+        with watching(place / "ssh", store, round_trip=seconds):
+            start = time.perf_counter()
+            subprocess.run(
+                [*local(place), "pull", "last", "--host", "host0"], check=True, capture_output=True
+            )
+            took = time.perf_counter() - start
+        print(
+            f"round trip {1000 * seconds:3.0f} ms: {COPIED_BYTES >> 20} MiB that cannot be compressed "
+            f"in {took:.1f} s, start included: {COPIED_BYTES / took / 1e6:.1f} MB/s",
+            flush=True,
+        )
+
+
+PARTS = {
+    "fresh": fresh,
+    "trickle": trickle,
+    "first": first,
+    "hosts": hosts,
+    "keys": keys,
+    "copies": copies,
+}
 
 
 def main() -> None:

@@ -178,6 +178,8 @@ class Feed:
         self._close_up: CloseUp | None = None
         self._wake = threading.Event()
         self._stop = threading.Event()
+        self._turned = threading.Event()
+        """Something else is looked at: that is read at once."""
         self._begun = threading.Event()
         """Set when the first snapshot is out."""
         self._threads: list[threading.Thread] = []
@@ -200,6 +202,7 @@ class Feed:
     def stop(self) -> None:
         """Stop reading and close the store."""
         self._stop.set()
+        self._turned.set()
         self._wake.set()
         self._begun.set()
         for thread in self._threads:
@@ -216,6 +219,7 @@ class Feed:
         wanted, glanced = tuple(dict.fromkeys(run_ids)), frozenset(glanced_at)
         if wanted != self._looked_at or glanced != self._glanced_at:
             self._looked_at, self._glanced_at = wanted, glanced
+            self._turned.set()
             self._wake.set()
 
     def set_close_up(self, close_up: CloseUp | None) -> None:
@@ -232,6 +236,7 @@ class Feed:
         try:
             while not self._stop.is_set():
                 self._wake.clear()
+                self._turned.clear()
                 snapshot = self._read()
                 if snapshot is not self._shown:
                     self._shown = snapshot
@@ -239,7 +244,7 @@ class Feed:
                 self.readings += 1
                 self._begun.set()
                 if self._store is None or not self._store.has_more:
-                    self._stop.wait(LEAST_SECONDS)
+                    self._turned.wait(LEAST_SECONDS)
                     self._wake.wait(TIMER_SECONDS)
         finally:
             self._close()

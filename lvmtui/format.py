@@ -10,15 +10,13 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TypeGuard
 
+from lvmtui.escapes import ESCAPES
+
 MISSING = "–"
 """Stands where there is no value."""
 
 METRIC_NAMES = {"hit1": "Hit@1", "hit5": "Hit@5", "hit10": "Hit@10", "mrr": "MRR"}
 
-_ESCAPES = re.compile(
-    r"\x1b(?:\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|\[[0-?]*[ -/]*[@-~]?|[ -/]*[0-~]?)"
-    r"|\x9b[0-?]*[ -/]*[@-~]?"
-)
 _CONTROLS = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff\ufff9-\ufffb"
     r"\ud800-\udfff\U0001f3fb-\U0001f3ff\U000e0000-\U000e01ef]"
@@ -33,7 +31,7 @@ def plain(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    text = _ESCAPES.sub("", text).replace("\t", "    ")
+    text = ESCAPES.sub("", text).replace("\t", "    ")
     return _CONTROLS.sub("", re.sub(r"\r\n|\r|\n", " ", text))
 
 

@@ -176,6 +176,12 @@ def awaited(view: RunView, detail: RunDetail, snapshot: Snapshot) -> str:
     return asking(view, snapshot) if has_begun and nothing else ""
 
 
+def is_elsewhere(view: RunView, snapshot: Snapshot) -> bool:
+    """Whether its curves are on a host that does not answer, and not here."""
+    detail = snapshot.details.get(view.run.id)
+    return view.silent is not None and not (detail is not None and detail.series)
+
+
 def root_of(view: RunView, snapshot: Snapshot) -> PurePath:
     """The folder that the paths of a run's files are relative to, on the machine where they are."""
     host = snapshot.host(view.run.origin) if view.run.origin else None

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Protocol, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
 from textual.types import IgnoreReturnCallbackType
 
 from lvmtui import commands
@@ -82,9 +83,10 @@ class Commands(Provider):
     async def discover(self) -> Hits:
         """What is offered before anything is typed."""
         for name, text, run in self._entries():
-            yield DiscoveryHit(name, run, help=text)
+            yield DiscoveryHit(Content(name), run, text=name, help=text)
         for view in self._runs()[:DISCOVERED_RUNS]:
-            yield DiscoveryHit(fmt.plain(view.run.name), self._open(view), help=about(view))
+            name = fmt.plain(view.run.name)
+            yield DiscoveryHit(Content(name), self._open(view), text=name, help=about(view))
 
     async def search(self, query: str) -> Hits:
         """What fits the typed text."""

@@ -109,7 +109,7 @@ def described(view: RunView) -> str:
     run, progress = view.run, view.run.progress
     parts = [view.state.value]
     if view.state is State.LOST:
-        parts = [f"lost, {view.lost_reason}"]
+        parts = ["lost", *filter(None, [view.lost_reason])]
     if view.state is not State.QUEUED and progress.epochs:
         parts.append(f"epoch {progress.epoch} of {progress.epochs}")
     if view.best is not None:

@@ -120,7 +120,7 @@ class HostView:
     hint: str = ""
     """What to do about that."""
     news: float | None = None
-    """When something was last heard of it (clock of this machine); None while it is live, or if it never was."""
+    """When something was last heard of it (clock of this machine); None while it is live, or never was."""
     next_try: float | None = None
     """When it is tried again; None while it is live or being tried."""
     readonly: str = ""

@@ -85,12 +85,19 @@ def main() -> int:
 
         # A terminal far away answers while the program is loaded.
         colours = Question()
-        try:
-            from lvmtui.app import run_app
-        finally:
-            colours.take_answer()
+        from lvmtui.remote import early
 
-        return run_app(**options)  # type: ignore[arg-type]
+        try:
+            try:
+                # Other machines answer meanwhile, too.
+                early.begin(options.get("hosts"))  # type: ignore[arg-type]
+                from lvmtui.app import run_app
+            finally:
+                colours.take_answer()
+
+            return run_app(**options)  # type: ignore[arg-type]
+        finally:
+            early.end()
     except KeyboardInterrupt:
         return 130
     except Exception as error:

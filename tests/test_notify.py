@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,13 @@ def test_a_command_gets_the_alert_in_its_environment_and_on_its_input(tmp_path: 
     }
     assert stdin == {**LOST.record(), "store": STORE}
     assert arguments == ["$(id)", "a b"]
+
+
+def test_a_run_of_another_machine_is_not_taken_for_one_of_this(tmp_path: Path) -> None:
+    there = replace(LOST, run_id=(3 << 32) + 17, run="phase-3 #17@gpu1", origin="gpu1")
+    assert (there.run_ref, LOST.run_ref, replace(LOST, run_id=None).run_ref) == ("17@gpu1", "17", "")
+    assert (there.record()["run_id"], there.record()["host"]) == (17, "gpu1")
+    assert LOST.record()["host"] is None
 
 
 def test_a_command_that_fails_says_why() -> None:

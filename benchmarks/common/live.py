@@ -3,7 +3,7 @@
 import multiprocessing
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,13 +16,15 @@ KEYS = ("train/loss", "val/hit5", "val/loss")
 
 
 @contextmanager
-def live_runs(store: Path, *, runs: int, logs_per_second: float) -> Iterator[None]:
-    """A new store in which that many runs log, each log a transaction of its own."""
+def live_runs(
+    store: Path, *, runs: int, logs_per_second: float, keys: Sequence[str] = KEYS
+) -> Iterator[None]:
+    """A new store in which that many runs log, each log a transaction of its own with a value of each key."""
     database = Database.open(store)
     ids = [begin(database, number)[0].id for number in range(runs)]
     database.close()
     writer = multiprocessing.get_context("spawn").Process(
-        target=_write, args=(str(store), ids, 1 / logs_per_second), daemon=True
+        target=_write, args=(str(store), ids, 1 / logs_per_second, keys), daemon=True
     )
     writer.start()
     try:
@@ -32,7 +34,7 @@ def live_runs(store: Path, *, runs: int, logs_per_second: float) -> Iterator[Non
         writer.join()
 
 
-def _write(store: str, ids: list[int], seconds: float) -> None:
+def _write(store: str, ids: list[int], seconds: float, keys: Sequence[str]) -> None:
     """As an engine does, but without SQLAlchemy: thirty of them share the processor with what is measured."""
     connection = sqlite3.connect(store, isolation_level=None, timeout=30)
     connection.execute("PRAGMA synchronous=NORMAL")
@@ -44,7 +46,7 @@ def _write(store: str, ids: list[int], seconds: float) -> None:
             now = time.time()
             rows = [
                 (run_id, key, step, step / 100, now, value(run_id, place, step, 1000))
-                for place, key in enumerate(KEYS)
+                for place, key in enumerate(keys)
             ]
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(

@@ -75,6 +75,17 @@ class Alert:
     time: float
     run: str = ""
     """The run's name; empty where it is about no run."""
+    origin: str = ""
+    """The watched host that the run is on; empty: this machine's store."""
+
+    @property
+    def run_ref(self) -> str:
+        """The run as a command takes it: `17`, or `17@gpu1`; a host's alert is never about a run of this
+        machine. Empty where it is about no run."""
+        if self.run_id is None:
+            return ""
+        number = number_of(self.run_id)
+        return f"{number}@{self.origin}" if self.origin else str(number)
 
     @property
     def text(self) -> str:
@@ -88,6 +99,7 @@ class Alert:
             "severity": self.severity.value,
             "run_id": number_of(self.run_id),
             "run": self.run or None,
+            "host": self.origin or None,
             "message": self.message,
             "text": self.text,
             "time": self.time,
@@ -98,7 +110,9 @@ def alert_of(view: RunView | None, kind: Kind, message: str, now: float) -> Aler
     """An alert about a run, or about none."""
     run = view.run if view else None
     name = plain(run.name) if run else ""
-    return Alert(kind, run.id if run else None, SEVERITIES[kind], plain(message), now, name)
+    return Alert(
+        kind, run.id if run else None, SEVERITIES[kind], plain(message), now, name, run.origin if run else ""
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ def run_command(alert: Alert, settings: AlertSettings, store: str) -> Outcome:
     environment = {
         "LVMTUI_ALERT_KIND": alert.kind.value,
         "LVMTUI_ALERT_RUN": alert.run,
-        "LVMTUI_ALERT_RUN_ID": "" if alert.run_id is None else str(alert.run_id),
+        "LVMTUI_ALERT_RUN_ID": alert.run_ref,
         "LVMTUI_ALERT_MESSAGE": alert.message,
         "LVMTUI_ALERT_SEVERITY": alert.severity.value,
         "LVMTUI_ALERT_STORE": plain(store),

@@ -164,7 +164,9 @@ class Performing(App[int]):
         if answer is None:
             return None
         if not answer.ok:
-            raise RemoteError(answer.words, answer.hint)
+            # Paths and disks that it speaks of are not those of this machine.
+            words = answer.words if host in answer.words else f"{host}: {answer.words}"
+            raise RemoteError(words, answer.hint)
         number = answer.data.get("run")
         return Outcome(answer.words, number if type(number) is int else None, answer.data)
 
@@ -191,7 +193,7 @@ class Performing(App[int]):
         pending = link.request(what, {"run": run.number, **arguments}, f"{what} {run.name}", run.id)
         answer = self._wait(pending, GATES_SECONDS)
         if answer is None:
-            link.withdraw(pending.id)
+            link.forget(pending.id)
             raise RemoteError(f"{run.origin} has not answered within {GATES_SECONDS:.0f} s")
         if not answer.ok:
             raise RemoteError(answer.words, answer.hint)

@@ -166,6 +166,7 @@ class RequestHandling(Promoting):
             text = (
                 f"{run.name} finishes its batch, saves a checkpoint and stops. It can be resumed from there."
             )
+        text = f"{text}{_later(view)}"
         if await self.push_screen_wait(ConfirmScreen(Question(f"Stop {run.name}?", text, "Stop"))):
             self.change(run, "stop", "stop")
 
@@ -205,7 +206,8 @@ class RequestHandling(Promoting):
         process = f"Process {pid}{f' on {view.run.origin}' if view.run.origin else ''}"
         first = Question(
             f"Kill {name}?",
-            f"{process} ends at once. What came after its last checkpoint is lost. S stops it without loss.",
+            f"{process} ends at once. What came after its last checkpoint is lost. S stops it without loss."
+            f"{_later(view)}",
             "Kill",
             danger=True,
         )
@@ -256,6 +258,11 @@ class RequestHandling(Promoting):
                 "It may be in a long batch; K kills it.",
                 severity="warning",
             )
+
+
+def _later(view: RunView) -> str:
+    """What is to be known before something is asked of a run whose host does not answer."""
+    return f" {view.run.origin} does not answer now: it is asked once it is back." if view.silent else ""
 
 
 def _is_stopping(view: RunView) -> bool:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 MOST_WAITING = 200
 """Requests that are taken on at once; each may be long."""
 
+MOST_ANSWERS = 5_000
+"""That a client did not take in yet."""
+
 CLOSE_SECONDS = 60.0
 """What is being done when the connection ends is ended within this time."""
 
@@ -117,6 +120,8 @@ class Actor:
                 os.close(end)
 
     def _answer(self, request: str, answer: Mapping[str, Any]) -> None:
+        if self._answers.qsize() >= MOST_ANSWERS:
+            return  # it is asked for again
         self._answers.put({"m": "answer", "id": request, **answer})
         with suppress(BlockingIOError):
             os.write(self._bell, b"!")

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from lvmtui.operations import ASKS
 from lvmtui.remote.agent.wire import Message
 from lvmtui.remote.hosts import Host
 from lvmtui.remote.outbox import Answer, Outbox, read_answer
@@ -58,8 +59,17 @@ class Asking:
         """
         return self._outbox.withdraw(request_id)
 
+    def forget(self, request_id: str) -> None:
+        """Do not wait for an answer any more.
+
+        Raises:
+            LvmtuiError: the outbox cannot be changed.
+        """
+        self._outbox.done(request_id)
+
     def waiting(self) -> tuple[PendingRequest, ...]:
-        """What has no answer yet, oldest first.
+        """What was asked to be done and has no answer yet, oldest first. Whoever only wants to know something
+        waits for it, or has left: that is nothing to show.
 
         Raises:
             LvmtuiError: the outbox cannot be read.
@@ -67,6 +77,7 @@ class Asking:
         return tuple(
             PendingRequest(entry.id, entry.words, entry.run_id, entry.made, entry.sent)
             for entry in self._outbox.unanswered()
+            if entry.what not in ASKS
         )
 
     def connected(self) -> None:

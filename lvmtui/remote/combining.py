@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from lvmtui.findings import Finding
+from lvmtui.remote.mirror_places import HEARD_NAME
 from lvmtui.snapshot import Contact, DeviceView, HostView, RunDetail, RunView, Snapshot
 from lvmtui.store.records import Evaluation, Event, Promotion, Severity
 
@@ -33,7 +34,7 @@ class Part:
     snapshot: Snapshot | None
     """Of its mirror; None: not read yet."""
     mirrored: float | None = None
-    """When its mirror was last written to."""
+    """When it was last heard of in an earlier session."""
     is_complete: bool = True
     """Whether all that can come for now of the runs that are looked at is there."""
     live_devices: tuple[DeviceView, ...] = ()
@@ -57,8 +58,11 @@ class Part:
         return listed or view.contact is Contact.OFFLINE
 
 
-def written_at(mirror: Path) -> float | None:
-    """When a mirror was last written to, seconds since the epoch; None: never."""
+def last_news(mirror: Path) -> float | None:
+    """When the host of a mirror was last heard of, seconds since the epoch; where that was not kept, when the
+    mirror was last written to; None: never."""
+    with suppress(OSError):
+        return mirror.with_name(HEARD_NAME).stat().st_mtime
     # What was written last may still be beside the file; an empty file there was made by a reader.
     files = (mirror, mirror.with_name(f"{mirror.name}-wal"))
     with suppress(OSError):

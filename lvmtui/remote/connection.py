@@ -12,7 +12,7 @@ from typing import Any
 
 from lvmtui.errors import LvmtuiError
 from lvmtui.format import plain
-from lvmtui.remote import bootstrap, ssh
+from lvmtui.remote import bootstrap, early, ssh
 from lvmtui.remote.agent import wire
 from lvmtui.remote.agent.wire import Message, WireError
 from lvmtui.remote.hosts import Host
@@ -74,7 +74,8 @@ class Connection:
         """
         self._host, self._timing = host, timing
         try:
-            self._process = ssh.start(ssh.command_line(host, words))
+            line = ssh.command_line(host, words)
+            self._process = early.taken(line) or ssh.start(line)
         except LvmtuiError as error:
             raise Ended(Cause(Step.SSH, error.message, error.hint)) from error
         self._stdin, self._stdout, self._stderr = ssh.pipes(self._process)

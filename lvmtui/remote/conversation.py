@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
 import lvmtui
 from lvmtui.errors import LvmtuiError
-from lvmtui.remote.agent.wire import PROTOCOL, Message, WireError
+from lvmtui.remote.agent.wire import GREETING_LIMIT, PROTOCOL, Message, WireError
 from lvmtui.remote.asking import Asking
 from lvmtui.remote.connection import Connection, Ended, Timing, nonsense
 from lvmtui.remote.heard import device_samples, moment, text
 from lvmtui.remote.hosts import Host
 from lvmtui.remote.mirror import Mirror
-from lvmtui.remote.shared import Shared
+from lvmtui.remote.shared import Shared, Want
 from lvmtui.remote.ssh import Cause, Step
 from lvmtui.snapshot import Contact
 
 MOST_REQUESTS = 50
 """Requests sent at once."""
+
+MOST_WANT = GREETING_LIMIT * 3 // 4
+"""Bytes of what is looked at in a greeting; more of it is said afterwards."""
 
 WORK_SECONDS, WORK_SHARE = 3.0, 0.5
 """What a host may keep this process busy with at a stretch, and for good: a flood holds nobody else up."""
@@ -47,6 +51,8 @@ class Conversation:
         """The last ping was answered."""
         self._ahead = time.time() - time.monotonic()
         self._takes_requests = False
+        self._told: Want | None = None
+        """What the greeting has said to be looked at."""
         self._news: dict[str, Any] = {}
         """What of the view has changed with the messages that came together."""
         self.is_to_be_repeated = False
@@ -73,6 +79,7 @@ class Conversation:
                 "have": self._mirror.have(),
                 "readonly": self._readonly,
             }
+            hello |= self._first_want(is_new=not hello["have"])
             agent = connection.greet(hello, self._shared.goes_on)
             if agent is not None:
                 self._greeted(agent)
@@ -83,13 +90,34 @@ class Conversation:
         except LvmtuiError as error:
             raise Ended(Cause(Step.SSH, error.message, error.hint)) from error
 
+    def _first_want(self, *, is_new: bool) -> Message:
+        """What the greeting says of what is looked at, so that it need not be waited for.
+
+        Args:
+            is_new: nothing is known of the host: which run will be looked at is left to it.
+        """
+        with self._shared.changed:
+            want = self._shared.want
+        if not (want.full or want.few):
+            return {"first": True} if is_new else {}
+        message = self._want_message(want)
+        if len(json.dumps(message)) > MOST_WANT:
+            return {}
+        self._told = want
+        return {"want": message}
+
     def _greeted(self, agent: Message) -> None:
         self.heard = time.time()
+        self._mirror.heard()
         why = text(agent, "why")
         self._takes_requests = agent.get("mode") == "full" and not self._readonly
+        version = text(agent, "version", 40)
+        # That this lvmtui changes nothing is no quality of the host.
+        is_fixed = not self._takes_requests and not (self._readonly and version)
         self._asking.connected()
         with self._shared.changed:
-            self._shared.want_is_due = self._shared.requests_are_due = True
+            is_told = agent.get("wanted") is True and self._shared.want == self._told
+            self._shared.want_is_due, self._shared.requests_are_due = not is_told, True
         self._shared.show(
             contact=Contact.LIVE,
             reason="",
@@ -97,8 +125,8 @@ class Conversation:
             news=None,
             next_try=None,
             store=text(agent, "store", 1024),
-            version=text(agent, "version", 40),
-            readonly="" if self._takes_requests else why or "the agent there only reads",
+            version=version,
+            readonly=(why or "the agent there only reads") if is_fixed else "",
             is_whole=False,
         )
 
@@ -119,6 +147,7 @@ class Conversation:
             self._work.rest()
             if self._has_answered:
                 connection.trust()
+                self._mirror.heard()
                 self._has_answered = False
             if connection.heard != self._heard:  # only one of the clocks goes on while this machine sleeps
                 self._heard, self.heard = connection.heard, time.time()
@@ -159,13 +188,17 @@ class Conversation:
             self._shared.want_is_due = False
         if not is_due:
             return []
-        runs = [self._mirror.wanted(number, "all") for number in want.full]
-        runs += [self._mirror.wanted(number, "few") for number in want.few]
+        message = self._want_message(want)
         if not want.devices and self._shared.live_devices:
             self._shared.live_devices = ()
             self._shared.on_change()
         # With what has come so far, so that the agent knows what these cursors know of.
-        return [{"m": "ack", "bytes": taken}, {"m": "want", "runs": runs, "devices": want.devices}]
+        return [{"m": "ack", "bytes": taken}, message]
+
+    def _want_message(self, want: Want) -> Message:
+        runs = [self._mirror.wanted(number, "all") for number in want.full]
+        runs += [self._mirror.wanted(number, "few") for number in want.few]
+        return {"m": "want", "runs": runs, "devices": want.devices}
 
     def _look_at_requests(self) -> None:
         """Another lvmtui that shares the outbox may have put something into it, or had an answer."""

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 STOP_SECONDS = 1.5
 """Ending all connections may take so long; what hangs then is left to the end of the process."""
 
-LEAST_SECONDS = 0.02
-"""Between two snapshots."""
+LEAST_SECONDS, CALM_SECONDS = 0.02, 0.15
+"""Between two snapshots; and once all stores are read, unless something else is looked at: several hosts
+with something new are drawn together."""
 
 POLL_SECONDS = 0.05
 """Between two looks whether a mirror's feed has read what has just arrived."""
@@ -105,6 +106,8 @@ class Fleet:
         self._shown: Snapshot | None = None
         self._looks = Looks()
         self._wake = threading.Event()
+        self._turned = threading.Event()
+        """Something else is looked at, or this ends."""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -124,6 +127,7 @@ class Fleet:
     def stop(self) -> None:
         """Stop reading, end the connections and close the stores."""
         self._stop.set()
+        self._turned.set()
         self._wake.set()
         if not self._watched:
             self._local.stop()
@@ -157,6 +161,7 @@ class Fleet:
         own = looks.of_slot(0)
         self._local.set_looked_at(own.run_ids, glanced_at=own.glanced_at)
         self._local.set_close_up(own.close_up)
+        self._turned.set()
         self._wake.set()
 
     def refresh(self) -> None:
@@ -213,12 +218,24 @@ class Fleet:
         }
 
     @contextmanager
-    def reading(self, run_ids: Collection[int], seconds: float = FETCH_SECONDS) -> Iterator[Reader]:
+    def reading(
+        self,
+        run_ids: Collection[int],
+        seconds: float = FETCH_SECONDS,
+        *,
+        missed: dict[int, str] | None = None,
+    ) -> Iterator[Reader]:
         """The stores of these runs, opened to read as one. What comparing runs takes and their mirrors do not
         have yet is fetched first: not for the UI thread.
 
+        Args:
+            run_ids: the runs.
+            seconds: how long that may take.
+            missed: takes up the runs of which it could not be fetched, each with the reason; None: all are
+                needed.
+
         Raises:
-            RemoteError: it is on a host that cannot be reached, or does not come in time.
+            RemoteError: what is needed is on a host that cannot be reached, or does not come in time.
             StoreError: a store cannot be read.
         """
         from lvmtui.fleet_reader import open_fleet, without_ranks
@@ -228,27 +245,35 @@ class Fleet:
         reader = open_fleet(self.store if 0 in slots else None, mirrors)
         try:
             missing = without_ranks(reader, [run_id for run_id in run_ids if slot_of(run_id)])
-            self._fetch(missing, time.monotonic() + seconds)
+            self._fetch(missing, time.monotonic() + seconds, missed)
             yield reader
         finally:
             reader.database.close()
 
-    def _fetch(self, runs: Sequence[Run], deadline: float) -> None:
+    def _fetch(self, runs: Sequence[Run], deadline: float, missed: dict[int, str] | None) -> None:
         """
         Raises:
-            RemoteError: a host cannot be reached, or does not answer in time.
+            RemoteError: a host cannot be reached, or does not answer in time, and all are needed.
         """
         for name in dict.fromkeys(run.origin for run in runs):
             own = [run for run in runs if run.origin == name]
-            view = self._watched[name].part().view if name in self._watched else None
-            if view is None or view.contact is Contact.OFFLINE:
-                names = ", ".join(plain(run.name) for run in own[:3]) + (" …" if len(own) > 3 else "")
-                why = f": {view.reason}" if view is not None and view.reason else ""
-                raise RemoteError(
-                    f"the ranks of {names} are still on {name}, which cannot be reached{why}",
-                    (view.hint if view is not None else "") or "They are fetched once it is back.",
-                )
-            self.link(name).fetch([run.number for run in own], max(0.0, deadline - time.monotonic()))
+            try:
+                self._fetch_from(name, own, deadline)
+            except RemoteError:
+                if missed is None:
+                    raise
+                missed |= {run.id: f"its ranks are on {name}, which does not answer" for run in own}
+
+    def _fetch_from(self, name: str, runs: Sequence[Run], deadline: float) -> None:
+        view = self._watched[name].part().view if name in self._watched else None
+        if view is None or view.contact is Contact.OFFLINE:
+            names = ", ".join(plain(run.name) for run in runs[:3]) + (" …" if len(runs) > 3 else "")
+            why = f": {view.reason}" if view is not None and view.reason else ""
+            raise RemoteError(
+                f"the ranks of {names} are still on {name}, which cannot be reached{why}",
+                (view.hint if view is not None else "") or "They are fetched once it is back.",
+            )
+        self.link(name).fetch([run.number for run in runs], max(0.0, deadline - time.monotonic()))
 
     def withdraw(self, name: str, request_id: str) -> bool:
         """Take back a request that was not sent yet; returns whether it could be."""
@@ -273,26 +298,35 @@ class Fleet:
         combining = Combining()
         while not self._stop.is_set():
             self._wake.clear()
-            self._tell(combining)
+            self._turned.clear()
+            is_calm = self._tell(combining)
             looks = self._looks
             for watched in self._watched.values():
                 watched.steer(looks)
             settling = [watched for watched in self._watched.values() if watched.is_settling]
-            self._stop.wait(LEAST_SECONDS)
+            self._turned.wait(CALM_SECONDS if is_calm else LEAST_SECONDS)
             self._wake.wait(POLL_SECONDS if settling else None)
 
     def _open(self) -> None:
         """Open all mirrors, each in a thread of its own: another lvmtui may have one locked."""
         for name, watched in self._watched.items():
-            threading.Thread(target=watched.open, name=f"open-{name}", daemon=True).start()
+            threading.Thread(
+                target=watched.open, args=(self._looks,), name=f"open-{name}", daemon=True
+            ).start()
 
-    def _tell(self, combining: Combining) -> None:
+    def _tell(self, combining: Combining) -> bool:
         """Hand out what has changed. Nothing is until the local store is read: what was marked and where the
-        cursor stood must not seem to be gone."""
+        cursor stood must not seem to be gone.
+
+        Returns:
+            Whether something was handed out that all was read for.
+        """
         parts = [watched.part() for watched in self._watched.values()]
         if self._local_snapshot is None:
-            return
+            return False
         snapshot = combining.combine(self._local_snapshot, parts, self._clock())
         if snapshot is not self._shown:
             self._shown = snapshot
             self._on_snapshot(snapshot)
+            return snapshot.is_whole
+        return False

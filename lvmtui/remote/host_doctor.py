@@ -31,6 +31,9 @@ LIST_SECONDS = 20.0
 SKEW_SECONDS = 5.0
 """Clocks that are further apart are spoken of."""
 
+MOST_RUNS = 10**9
+"""A greater number of runs is not believed."""
+
 _OUTPUT_LIMIT = 1 << 18
 
 
@@ -204,8 +207,9 @@ class _Heard:
     def take(self, message: wire.Message) -> None:
         kind = message["m"]
         if kind == "runs":
-            with suppress(TypeError, ValueError):
-                self.runs = sum(int(last) - int(first) + 1 for first, last in message["ranges"])
+            with suppress(KeyError, TypeError, ValueError, OverflowError):
+                count = sum(int(last) - int(first) + 1 for first, last in message["ranges"])
+                self.runs = min(max(0, count), MOST_RUNS)
         elif kind in {"rows", "listed"}:
             self.begun = True
         elif kind == "problem":

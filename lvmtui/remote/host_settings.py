@@ -48,7 +48,8 @@ def add_host(host: Host, path: Path | None = None) -> Path:
     wanted = {**document, "hosts": {**known, host.name: tomllib.loads(table)["hosts"][host.name]}}
     if _parsed(text + added) != wanted:
         raise UsageError(
-            f"{file} has its hosts in a form that cannot be extended", f"Write there by hand:\n{table}"
+            f"{file} has its hosts in a form that cannot be extended",
+            f"Write there by hand:\n{table.rstrip()}",
         )
     _write(file, text + added)
     return file

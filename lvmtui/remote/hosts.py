@@ -85,6 +85,17 @@ def parse_host(text: str, known: Mapping[str, Host]) -> Host:
     return Host(short_name(destination), destination, store)
 
 
+def spoken(host: Host) -> str:
+    """How `parse_host` is told this host, where the settings do not have it."""
+    import shlex
+
+    if host.destination.startswith("ssh://"):
+        behind = host.store if host.store.startswith("/") else f"/~/{host.store}" if host.store else ""
+    else:
+        behind = f":{host.store}" if host.store else ""
+    return shlex.quote(host.destination + behind)
+
+
 def parse_hosts(texts: Sequence[str], known: Mapping[str, Host]) -> tuple[Host, ...]:
     """The hosts of several `--host`, each once, `all` being those of the settings that are watched. Hosts of
     equal name are numbered.

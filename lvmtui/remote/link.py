@@ -177,6 +177,15 @@ class Link:
         self._refresh_pending()
         return withdrawn
 
+    def forget(self, request_id: str) -> None:
+        """Do not wait for the answer to a question any more, sent or not; nothing may hang on it.
+
+        Raises:
+            LvmtuiError: the outbox cannot be changed.
+        """
+        self._asking.forget(request_id)
+        self._refresh_pending()
+
     def retry_now(self) -> None:
         """Connect at once where it waits to try again, and anew where lvmtui was not installed: it may be
         now."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,11 @@ class Mirror:
                     raise
             with session.transaction():
                 return handle(session, message)
+
+    def heard(self) -> None:
+        """Keep that the host was heard of now, for the next session."""
+        with suppress(OSError):  # then that says when the mirror was written to
+            self.path.with_name(mirror_places.HEARD_NAME).touch(mode=0o600)
 
     def reset(self) -> None:
         """Forget everything."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from lvmtui.remote.agent.wire import WireError
 from lvmtui.remote.hosts import global_id
-from lvmtui.remote.mirror_json import clean_json, clean_text
+from lvmtui.store.foreign import clean_json, clean_text
 from lvmtui.store.fresh import schema
 from lvmtui.store.lifecycle import Result, Status
 from lvmtui.store.records import SLOT_BITS, ControlKind, Severity

@@ -9,8 +9,8 @@ from lvmtui.history import OVERLAID_KEYS
 from lvmtui.remote.agent.packing import Point, unpack
 from lvmtui.remote.agent.wire import Message, WireError
 from lvmtui.remote.mirror_checks import LARGEST_TIME, LARGEST_WHOLE, MOST_RUNS, an_object, number_of, whole
-from lvmtui.remote.mirror_json import LARGEST, clean_text
 from lvmtui.remote.mirror_session import Session
+from lvmtui.store.foreign import LARGEST, clean_text
 
 MOST_KEYS = 500
 """Metrics of a run; those beyond are left out."""
@@ -66,6 +66,10 @@ def curve(session: Session, message: Message) -> bool:
     """Keep values of a run's metrics."""
     run_id = session.id(number_of(message.get("run")))
     given = an_object(message.get("keys"), "the curves of a run")
+    if run_id not in session.generations and message.get("level") == "history":
+        # Nobody has said yet that it is looked at: then it comes from its beginning.
+        _know(session, run_id)
+        session.generations[run_id] = session.generation(run_id) or 0
     known = {key for (key,) in session.all("SELECT key FROM mirror_curve WHERE run_id = ?", (run_id,))}
     added = 0
     for key, packed in given.items():

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from lvmtui.errors import StoreError
 from lvmtui.reading import LOG_BYTES, LOG_NAME
-from lvmtui.remote.agent.wire import MESSAGE_LIMIT, Message
-from lvmtui.remote.mirror_checks import a_text, number_of, run_folder, whole
+from lvmtui.remote.agent.wire import MESSAGE_LIMIT, Message, WireError
+from lvmtui.remote.mirror_checks import number_of, run_folder, whole
 from lvmtui.remote.mirror_session import Session
 
 MOST_BYTES = 4 * LOG_BYTES
@@ -25,7 +25,11 @@ def log(session: Session, message: Message) -> bool:
     """Write more of a run's log."""
     run_id = session.id(number_of(message.get("run")))
     at, size = whole(message.get("at")), whole(message.get("size"))
-    data = a_text(message.get("text"), "a log", MESSAGE_LIMIT).encode()
+    text = message.get("text")
+    if not isinstance(text, str):
+        raise WireError("a log is no text")
+    # As it is: bytes are counted, and the log there may have colours. Who shows it leaves them out.
+    data = text[:MESSAGE_LIMIT].encode("utf-8", "replace")
     known = int(session.one("SELECT log FROM mirror_run WHERE run_id = ?", (run_id,)) or 0)
     # Somebody else who writes this mirror may be ahead; what was missed cannot be put in between.
     fresh = message.get("fresh") is True or at > known

@@ -18,6 +18,8 @@ from lvmtui.remote.hosts import Host
 STORE_NAME = "runs.db"
 SLOTS_NAME = "slots.json"
 LOCK_NAME = "lock"
+HEARD_NAME = "heard"
+"""Its time is when the host was last heard of, in whatever session."""
 
 MOST_SLOTS = 1 << 30
 """Ids of rows must stay below 2^63."""

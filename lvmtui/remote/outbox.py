@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from lvmtui.errors import LvmtuiError
 from lvmtui.format import plain
+from lvmtui.store.foreign import clean_value
 
 if TYPE_CHECKING:
     from lvmtui.remote.hosts import Host
@@ -94,7 +95,7 @@ def read_answer(message: Mapping[str, Any], host: str) -> Answer:
         ok=message.get("ok") is True,
         words=located(_text(message.get("words")), host),
         hint=located(_text(message.get("hint")), host),
-        data=data if isinstance(data, dict) else {},
+        data=clean_value(data) if isinstance(data, dict) else {},
     )
 
 
@@ -102,7 +103,7 @@ def located(words: str, host: str) -> str:
     """Words of another machine, with its name behind the numbers of runs: `#17` is `#17@gpu1` here."""
     words = re.sub(r"#(\d+)\b(?!@)", rf"#\1@{host}", words)
     words = re.sub(r"(`lvmtui (?:queue )?[a-z]+ )(\d+)\b(?!@)", rf"\1\2@{host}", words)
-    return re.sub(r"`lvmtui (ls|queue)`", rf"`lvmtui \1 --host {host}`", words)
+    return re.sub(r"`lvmtui (ls|queue|trash)`", rf"`lvmtui \1 --host {host}`", words)
 
 
 def _text(value: Any) -> str:

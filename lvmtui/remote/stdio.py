@@ -70,6 +70,9 @@ def _talk(store: str, *, readonly: bool) -> int:
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
+    # Loaded before the client's line is read, which may be a while in coming.
+    from lvmtui.remote import acting, files, measuring  # noqa: F401
+
     try:
         greeting = read_client_line(read_fd)
         why = "it was started with --readonly there" if readonly else ""

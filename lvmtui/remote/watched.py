@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from lvmtui.device_views import Devices
 from lvmtui.errors import LvmtuiError
 from lvmtui.feed import Feed
+from lvmtui.format import plain
 from lvmtui.history import OVERLAID_KEYS
-from lvmtui.remote.combining import Part, written_at
+from lvmtui.remote.combining import Part, last_news
 from lvmtui.remote.hosts import Host, number_of
 from lvmtui.remote.looks import Looks
 from lvmtui.snapshot import CloseUp, Contact, DeviceView, HostView, RunDetail, Snapshot
@@ -66,7 +67,7 @@ class Watched:
         self._snapshot: Snapshot | None = None
         self._view = HostView(host.name, Contact.CONNECTING)
         self._mirrored: float | None = None
-        """When the mirror was last written to in an earlier session."""
+        """When it was last heard of in an earlier session."""
         self._part = Part(self._view, None)
         self._listed, self._complete = _Read(), _Read()
         self._samples: tuple[DeviceSample, ...] = ()
@@ -77,13 +78,17 @@ class Watched:
         self._lock = threading.Lock()
         self._stopped = False
 
-    def open(self) -> None:
-        """Open the mirror and begin to connect; where that fails, the host counts as offline and says why."""
+    def open(self, looks: Looks | None = None) -> None:
+        """Open the mirror and begin to connect; where that fails, the host counts as offline and says why.
+
+        Args:
+            looks: what is looked at, if that is known already: said with the greeting.
+        """
         try:
             opened = self._opener(self.host, self._news)
-        except (LvmtuiError, OSError) as error:
+        except Exception as error:  # whatever it is: a host must not seem to be connecting for ever
             hint = error.hint if isinstance(error, LvmtuiError) else ""
-            reason = error.message if isinstance(error, LvmtuiError) else str(error)
+            reason = error.message if isinstance(error, LvmtuiError) else plain(str(error))[:300]
             self._view = HostView(self.host.name, Contact.OFFLINE, reason=reason, hint=hint)
             self.is_open.set()
             self._on_change()
@@ -92,13 +97,17 @@ class Watched:
             if self._stopped:
                 opened.link.stop()
                 return
-            self._mirrored = written_at(opened.path)
+            self._mirrored = last_news(opened.path)
             self.link, self.path, self.slot = opened.link, opened.path, opened.slot
             self._feed = Feed(str(opened.path), self._take, clock=self._clock_there, mirror=True)
             self._feed.start()
+            own = looks.of_slot(opened.slot) if looks is not None else None
+            if own is not None and own.run_ids:
+                _want(opened.link, own)
             opened.link.start()
         self.is_open.set()
         self._on_change()
+        _load_details()
 
     def _clock_there(self) -> float:
         """Seconds since the epoch by the clock of the host."""
@@ -122,6 +131,8 @@ class Watched:
     def part(self) -> Part:
         """The host as it is now; the same object as before when nothing changed."""
         view = self.link.view if self.link is not None else self._view
+        if view.contact is not Contact.LIVE and view.news is None and self._mirrored is not None:
+            view = replace(view, news=self._mirrored)
         if not self._listed.is_read(view.is_whole, self._feed) and view.is_whole:
             # Else what has just arrived would seem to come afterwards.
             view = replace(view, is_whole=False)
@@ -163,9 +174,7 @@ class Watched:
         before, self._looks = self._looks, own
         if (own.run_ids, own.glanced_at, own.devices) != (before.run_ids, before.glanced_at, before.devices):
             self._feed.set_looked_at(own.run_ids, glanced_at=own.glanced_at)
-            full = [number_of(run_id) for run_id in own.run_ids if run_id not in own.glanced_at]
-            few = [number_of(run_id) for run_id in own.run_ids if run_id in own.glanced_at]
-            self.link.want(full, few, devices=own.devices)
+            _want(self.link, own)
         self._feed.set_close_up(own.close_up)
         self._enlarge(own)
 
@@ -249,3 +258,18 @@ def _drawn(details: Mapping[int, RunDetail], run_id: int, looks: Looks) -> Seque
     """Metrics of a run that are drawn."""
     keys = list(details[run_id].series) if run_id in details else []
     return [key for key in OVERLAID_KEYS if key in keys] if run_id in looks.glanced_at else keys
+
+
+def _want(link: Link, own: Looks) -> None:
+    """Say to a host what of its own is looked at."""
+    full = [number_of(run_id) for run_id in own.run_ids if run_id not in own.glanced_at]
+    few = [number_of(run_id) for run_id in own.run_ids if run_id in own.glanced_at]
+    link.want(full, few, devices=own.devices)
+
+
+def _load_details() -> None:
+    """Load what the feed needs for the first run that is looked at, while the host is waited for."""
+    from lvmtui import light_numpy
+
+    light_numpy.load()
+    import lvmtui.details  # noqa: F401

@@ -19,7 +19,7 @@ from lvmtui import commands
 from lvmtui.compare.scaling import Scaling
 from lvmtui.compare.side_by_side import SideBySide
 from lvmtui.errors import LvmtuiError
-from lvmtui.format import plain
+from lvmtui.format import plain, plain_lines
 from lvmtui.screens.base import LvmScreen
 from lvmtui.screens.compare_reading import Key, Load, Scale, comparison_from, key_of, scaling_from
 from lvmtui.screens.tabbed import ScreenTabs, TabbedScreen
@@ -85,6 +85,8 @@ class CompareScreen(TabbedScreen):
         self._scaled: CompareScreen.Scaled | None = None
         self._scaling_asked: tuple[Key, Pools] | None = None
         self._key: Key = ()
+        self._silent: frozenset[str] = frozenset()
+        """Hosts of the runs that did not answer when these were read."""
         self._compared: SideBySide | None = None
         self._problem = ""
 
@@ -160,7 +162,7 @@ class CompareScreen(TabbedScreen):
         if self.tab == "scaling":
             return None
         if self._problem:
-            return Content.styled(f"✖ {plain(self._problem)}", "$error")
+            return Content.styled("✖ " + "\n  ".join(plain_lines(self._problem)), "$error")
         if self._compared is None:
             return Content("comparing…")
         if self.tab == "tests" and not self._compared.report.groups:
@@ -236,9 +238,11 @@ class CompareScreen(TabbedScreen):
             self.set_focus(places[current])
 
     def _read_if_new(self, views: Sequence[RunView]) -> None:
-        """Read ranks again when the runs or their best evaluations are others."""
-        key = key_of(views)
-        if key == self._key:
+        """Read ranks again when the runs or their best evaluations are others, or a host is back that may
+        have some."""
+        key, silent = key_of(views), frozenset(view.run.origin for view in views if view.silent is not None)
+        came_back, self._silent = self._silent - silent, silent
+        if key == self._key and not came_back:
             return
         if [run_id for run_id, _ in key] != [run_id for run_id, _ in self._key]:
             self._compared = None

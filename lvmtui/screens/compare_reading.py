@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lvmtui.compare.scaling import SMALLEST, Scaling
@@ -29,11 +30,17 @@ def key_of(views: Sequence[RunView]) -> Key:
 
 
 def comparison_from(fleet: Fleet) -> Load:
-    """Reads and compares runs of all stores; what hosts have of them is fetched first."""
+    """Reads and compares runs of all stores; what hosts have of them is fetched first. Runs on hosts that do
+    not answer are left out where their ranks are not here yet."""
 
     def load(run_ids: Sequence[int]) -> SideBySide:
-        with fleet.reading(run_ids) as reader:
-            return read_side_by_side(reader, [reader.run(run_id) for run_id in run_ids])
+        missed: dict[int, str] = {}
+        with fleet.reading(run_ids, missed=missed) as reader:
+            found = read_side_by_side(reader, [reader.run(run_id) for run_id in run_ids])
+        left_out = tuple(
+            replace(item, reason=missed.get(item.run.id, item.reason)) for item in found.left_out
+        )
+        return replace(found, left_out=left_out)
 
     return load
 

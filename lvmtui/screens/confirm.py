@@ -16,7 +16,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
 from lvmtui.errors import LvmtuiError
-from lvmtui.format import plain
+from lvmtui.format import plain, plain_lines
 from lvmtui.gates import Gate
 from lvmtui.widgets.look import Ink, ink
 
@@ -31,6 +31,11 @@ class Question:
     yes: str
     """The verb on the button."""
     danger: bool = False
+
+    def __post_init__(self) -> None:
+        # Names of runs stand in both.
+        object.__setattr__(self, "title", plain(self.title))
+        object.__setattr__(self, "text", "\n".join(plain_lines(self.text)))
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -124,5 +129,5 @@ def _gates_table(gates: Sequence[Gate], colours: Ink) -> Table:
     styles = {True: colours.success, False: colours.error, None: colours.muted}
     for gate in gates:
         verdict = Text(f"{gate.glyph} {gate.verdict}", styles[gate.passed])
-        table.add_row(verdict, Text.assemble((f"{gate.name}: ", "bold"), plain(gate.words)))
+        table.add_row(verdict, Text.assemble((f"{plain(gate.name)}: ", "bold"), plain(gate.words)))
     return table

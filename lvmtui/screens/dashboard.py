@@ -72,10 +72,17 @@ class DashboardScreen(LvmScreen):
         """The list stands beside the charts where the terminal is wide enough."""
         super().on_resize(event)
         panes = self.query_one(Panes)
+        panes.watches = self._watches
         beside = event.size.width >= WIDE
         if beside != panes.beside:
             panes.beside = beside
             panes.divide()
+
+    @property
+    def _watches(self) -> bool:
+        """Whether hosts are watched: known before anything is read."""
+        snapshot = self.snapshot
+        return bool(snapshot.hosts if snapshot is not None else getattr(self.app, "hosts", ()))
 
     @on(Panes.Dragged)
     def keep_share(self, message: Panes.Dragged) -> None:
@@ -85,6 +92,8 @@ class DashboardScreen(LvmScreen):
     def watch_snapshot(self, snapshot: Snapshot | None) -> None:
         """Explain oneself as long as there are no runs."""
         self.set_class(snapshot is not None and not snapshot.runs, "-no-runs")
+        for panes in self.query(Panes):
+            panes.watches = self._watches
         self._regain_focus()
 
     def watch_options(self) -> None:

@@ -168,7 +168,8 @@ class DevicesScreen(LvmScreen):
             detail.show_device(None)
             return
         host, device, _ = found
-        detail.show_device(device, f"GPUs: {plain(host.gpu_problem)}" if host.gpu_problem else "")
+        note = f"GPUs: {plain(host.gpu_problem)}" if host.gpu_problem else ""
+        detail.show_device(device, note, host=host.name if host.watched and not host.is_this else "")
 
     @on(RowTable.Moved)
     def follow(self, message: RowTable.Moved) -> None:

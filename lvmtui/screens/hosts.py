@@ -21,15 +21,16 @@ from lvmtui.widgets.host_table import HostDetail, HostPlace, HostTable, places
 from lvmtui.widgets.row_table import RowTable
 from lvmtui.widgets.status_bar import StatusBar
 
-NO_HOSTS = """No other machine is watched. Those that ssh reaches can be, by the names that it
-knows; their runs then stand beside yours.
+NO_HOSTS = """No other machine is watched. Those that ssh reaches can be, by the
+names that it knows; their runs then stand beside yours.
 
 lvmtui hosts add gpu1     watch gpu1 from the next start on
 lvmtui --host gpu1        watch it this once
 lvmtui --host all         watch all that were added
 lvmtui hosts test gpu1    what does not work, step by step
 
-Nothing needs to be installed there to look. To change runs there, lvmtui does."""
+Nothing needs to be installed there to look on. To change runs there,
+lvmtui does."""
 
 COUNTED = {
     Standing.LIVE: "live",
@@ -144,7 +145,7 @@ class HostsScreen(LvmScreen):
         place = self.place
         if place is None:
             return
-        if place.host.contact is not Contact.OFFLINE:
+        if not _may_be_tried(place.host):
             self.notify(f"{place.host.name} is {place.host.contact.value}", markup=False)
             return
         self.post_message(HostTried(place.host.name))
@@ -179,7 +180,7 @@ class HostsScreen(LvmScreen):
         """Only what can be done with what is under the cursor."""
         place = self.place
         if command == "try-host":
-            return place is not None and place.host.contact is Contact.OFFLINE
+            return place is not None and _may_be_tried(place.host)
         if command == "withdraw":
             return place is not None and any(
                 not item.sent for item in ((place.request,) if place.request else place.host.pending)
@@ -195,3 +196,8 @@ class HostsScreen(LvmScreen):
 def _only_unsent(host: HostView) -> PendingRequest | None:
     unsent = [item for item in host.pending if not item.sent]
     return unsent[0] if len(unsent) == 1 else None
+
+
+def _may_be_tried(host: HostView) -> bool:
+    """Whether connecting anew may change something: where lvmtui was not installed, it may be now."""
+    return host.contact is Contact.OFFLINE or (host.contact is Contact.LIVE and not host.version)

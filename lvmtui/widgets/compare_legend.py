@@ -8,6 +8,7 @@ from rich.text import Text
 from textual.content import Content
 
 from lvmtui.format import percent, plain
+from lvmtui.host_words import is_elsewhere
 from lvmtui.snapshot import RunView, Snapshot
 from lvmtui.widgets.curves import views_of
 from lvmtui.widgets.look import chart_look, ink
@@ -40,6 +41,8 @@ class Legend(Panel):
             item = Text("   " if place else "")
             item.append(f"{look.marker(place)} {plain(view.run.name)}", look.colour(place))
             item.append(f" {percent(view.best.hit5) if view.best else view.state.value}", colours.text)
+            if self.snapshot is not None and is_elsewhere(view, self.snapshot):
+                item.append(" offline", colours.muted)
             more = f"   +{len(views) - place} more"
             last = place == len(views) - 1
             if place and line.cell_len + item.cell_len + (0 if last else len(more)) > width:

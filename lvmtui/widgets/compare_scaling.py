@@ -19,7 +19,7 @@ from lvmtui.compare import scaling_words
 from lvmtui.compare.contest import Measure
 from lvmtui.compare.scaling import HITS, Point, Scaling
 from lvmtui.compare.scaling_chart import axes_of, curves_of
-from lvmtui.format import percent, plain, thousands
+from lvmtui.format import percent, plain, plain_lines, thousands
 from lvmtui.widgets.cells import FAINT, MUTED, with_interval
 from lvmtui.widgets.chart_kinds import Chart
 from lvmtui.widgets.compare_tests import STYLES
@@ -226,7 +226,7 @@ class ScalingView(Vertical):
 
     def _words(self, found: Scaling) -> Sequence[Content]:
         if self._problem:
-            return [Content.styled(f"✖ {plain(self._problem)}", "$error")]
+            return [Content.styled(line, "$error") for line in plain_lines(f"✖ {self._problem}")]
         if self._shown is None:
             return [Content("reading…")]
         said = []

@@ -191,24 +191,28 @@ class DeviceDetail(Panel):
     def __init__(self) -> None:
         super().__init__(id="device-detail")
         self._device: DeviceRow | None = None
-        self._note = ""
+        self._note = self._where = ""
 
-    def show_device(self, device: DeviceRow | None, note: str = "") -> None:
+    def show_device(self, device: DeviceRow | None, note: str = "", *, host: str = "") -> None:
         """Show another device, or new readings of it.
 
         Args:
             device: None: there is none.
             note: something that is to be known of its machine.
+            host: the watched host that has it; empty: this machine.
         """
         self._device, self._note = device, note
+        self._where = f" of {fmt.plain(host)}" if host else ""
         self.redraw()
 
     def heading(self) -> str:
         if self._device is None:
             return "readings"
         past = self._device.past
-        span = fmt.duration(max(1.0, past[-1].time - past[0].time)) if len(past) > 1 else "no past yet"
-        return f"{fmt.plain(self._device.sample.device)} · last {span}" if len(past) > 1 else "readings"
+        if len(past) < 2:
+            return "readings"
+        span = fmt.duration(max(1.0, past[-1].time - past[0].time))
+        return f"{fmt.plain(self._device.sample.device)}{self._where} · last {span}"
 
     def draw(self, width: int, height: int) -> Sequence[Text]:
         colours = ink(self)

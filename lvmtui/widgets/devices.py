@@ -55,14 +55,14 @@ def device_lines(
     """Utilisation of every device, GPUs first; memory below each where there is room for it.
 
     Args:
-        near: the machine that comes first.
+        near: the machine that comes first, where there are watched ones: all are named then.
     """
     ordered = sorted(
         devices,
         key=lambda view: (view.sample.host != near, view.sample.host, view.sample.device == "cpu"),
     )
-    several_hosts = len({view.sample.host for view in devices}) > 1
-    busy = [_utilisation(view, colours, several_hosts) for view in ordered]
+    name_hosts = bool(near) or len({view.sample.host for view in devices}) > 1
+    busy = [_utilisation(view, colours, name_hosts) for view in ordered]
     memory = [_memory(view, colours) for view in ordered]
     spare = height - len(busy)
     gauges: list[_Gauge] = []
@@ -72,16 +72,17 @@ def device_lines(
             gauges.append(held)
             spare -= 1
     gauges = gauges[:height]
-    name_width = min(max(len(gauge.name) for gauge in gauges), max(6, width // 3))
+    most = width * 2 // 5 if near else width // 3
+    name_width = min(max(len(gauge.name) for gauge in gauges), max(6, most))
     said_width = max(len(gauge.said) for gauge in gauges)
     bar_width = max(0, min(12, width - name_width - said_width - 2))
     return [_line(gauge, name_width, bar_width, width, colours) for gauge in gauges]
 
 
-def _utilisation(view: DeviceView, colours: Ink, several_hosts: bool) -> _Gauge:
+def _utilisation(view: DeviceView, colours: Ink, name_hosts: bool) -> _Gauge:
     sample = view.sample
     is_gpu = sample.device.startswith("gpu")
-    host = f"{fmt.plain(sample.host)} " if several_hosts else ""
+    host = f"{fmt.plain(sample.host)} " if name_hosts else ""
     model = fmt.plain(sample.name).removeprefix("NVIDIA ") if is_gpu else ""
     facts = (
         f"{sample.temperature:.0f}°C" if sample.temperature is not None else "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lvmtui import format as fmt
+from lvmtui.host_words import is_elsewhere
 from lvmtui.widgets.chart_kinds import HITS, overlay_of
 from lvmtui.widgets.lone_chart import LoneChart
 
@@ -19,7 +20,10 @@ class HitChart(LoneChart):
         if view is None:
             return self.chart.title
         shown = view.best or view.last
-        parts = ["Hit@5 of marked runs" if self.overlay() else self.chart.title]
+        overlay, snapshot = self.overlay(), self.snapshot
+        parts = ["Hit@5 of marked runs" if overlay else self.chart.title]
+        if absent := sum(is_elsewhere(item, snapshot) for item in overlay) if snapshot else 0:
+            parts.append(f"{absent} of {len(overlay)} offline")
         if shown is not None:
             parts.append(f"n {fmt.thousands(shown.n)} · pool {fmt.thousands(shown.pool)}")
         if view.run.progress.best_epoch is not None:

@@ -21,7 +21,7 @@ from lvmtui.widgets.row_table import Column, Line, RowTable
 
 COLUMNS = (
     Column("host", "host"),
-    Column("state", "state", shrinks=True, least=34),
+    Column("state", "state", shrinks=True, least=48),
     Column("next", "next try", priority=2),
     Column("running", "running", right=True, priority=1),
     Column("queued", "queued", right=True, priority=3),
@@ -40,6 +40,9 @@ COUNTED: Mapping[str, frozenset[State]] = {
     "queued": frozenset({State.QUEUED}),
 }
 """Column -> the states that it counts; all others are done."""
+
+
+COUNTS = (*COUNTED, "done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,12 @@ class HostTable(RowTable):
             for place in shown
         ]
         columns = [column for column in COLUMNS if _is_filled(column, lines)]
+        before = self.cursor
         self.show(lines, columns=columns)
+        # After the last request of a host the cursor must not be on another one, whose it was not.
+        own = [place.key for place in shown if place.host.name == (before or "").partition("/")[0]]
+        if own and self.cursor not in own:
+            self.move_to(own[-1])
 
 
 def _is_filled(column: Column, lines: Sequence[Line]) -> bool:
@@ -114,8 +122,10 @@ def _host_cells(
     yield "host", Content.styled(f"{GLYPHS[how]} {host.name}", colour)
     yield "state", Content(_state(host, how, now))
     yield "next", Content.styled(fmt.clock(host.next_try) if host.next_try is not None else "", MUTED)
-    for column in ("running", "queued", "done"):
-        yield column, Content.styled(fmt.thousands(counted.get((host.name, column), 0)), quiet)
+    numbers = [counted.get((host.name, column), 0) for column in COUNTS]
+    is_known = host.is_whole or any(numbers)
+    for column, number in zip(COUNTS, numbers, strict=True):
+        yield column, Content.styled(fmt.thousands(number) if is_known else fmt.MISSING, quiet)
     trip = host_words.milliseconds(host.round_trip) if host.round_trip is not None else fmt.MISSING
     yield "trip", Content.styled(trip, quiet)
     if host.version or how in {Standing.LIVE, Standing.READONLY}:
@@ -199,7 +209,7 @@ def _paragraphs(place: HostPlace, now: float, colours: Ink) -> Iterator[tuple[st
     if host.version:
         yield f"lvmtui  {fmt.plain(host.version)}", colours.muted
     elif how in {Standing.LIVE, Standing.READONLY}:
-        yield "lvmtui  not installed there: its store is read through python3", colours.muted
+        yield "lvmtui  none: its store is read through python3", colours.muted
     if request is None:
         for waiting in host.pending:
             sent = host_words.sent_words(waiting, host)

@@ -14,6 +14,9 @@ from lvmtui.config import ViewOptions
 LEAST_SHARE, MOST_SHARE = 0.15, 0.75
 """Of the width that the list may have."""
 
+WATCHING_SHARE = 0.47
+"""Of the list where hosts are watched: it has a column more. Only as long as the user has not chosen one."""
+
 GRIP = 1
 """Cells beside the border that are taken for it too."""
 
@@ -22,6 +25,8 @@ class Panes(Grid):
     """The first pane is the list of runs; where it stands beside the others, its share is `list_share`."""
 
     options: reactive[ViewOptions] = reactive(ViewOptions(), repaint=False)
+    watches: reactive[bool] = reactive(False, repaint=False)
+    """Whether hosts are watched."""
     dragging: reactive[bool] = reactive(False, repaint=False, toggle_class="-dragging")
 
     @dataclass
@@ -40,9 +45,16 @@ class Panes(Grid):
 
     def watch_options(self, options: ViewOptions) -> None:
         """Take over the share that was chosen elsewhere."""
-        if not self.dragging and options.list_share != self._share:
-            self._share = options.list_share
+        share = options.list_share
+        if self.watches and share == ViewOptions().list_share:
+            share = WATCHING_SHARE
+        if not self.dragging and share != self._share:
+            self._share = share
             self.divide()
+
+    def watch_watches(self) -> None:
+        """Make room for the hosts of runs."""
+        self.watch_options(self.options)
 
     def divide(self) -> None:
         """Give the list its share of the width, and the two columns of charts the rest."""

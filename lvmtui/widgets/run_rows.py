@@ -32,6 +32,9 @@ SIGNS = 3
 LEAST_HOST = 6
 """Longer names of hosts are cut to this before other columns go."""
 
+LEAST_HOST_WIDE = 16
+"""Where there is room, they are cut to this."""
+
 BEFORE = " " * SIGNS
 """Before the label of the first column."""
 
@@ -43,7 +46,17 @@ BESIDE_HOST = ("host", "name_bare")
 
 AUTOMATIC = (
     Column("name", f"{BEFORE}name", shrinks=True, least=LEAST_NAME, sortable=True, beside=BESIDE_HOST),
-    Column("host", "host", priority=3, sortable=True, shrinks=True, least=LEAST_HOST),
+    Column("host", "host", priority=3, sortable=True, shrinks=True, least=LEAST_HOST, keeps_end=True),
+    Column(
+        "host_wide",
+        "host",
+        priority=4,
+        wider_than="host",
+        sortable=True,
+        shrinks=True,
+        least=LEAST_HOST_WIDE,
+        keeps_end=True,
+    ),
     Column("found", "", priority=5),
     Column("ctx", "ctx", right=True, priority=10, sortable=True),
     Column("epoch", "ep", right=True, priority=3, sortable=True),
@@ -86,7 +99,7 @@ def columns_for(
         if not any(view.state.is_active for view in views):
             idle.add("left")
         if not watches:
-            idle.add("host")
+            idle |= {"host", "host_wide"}
         return tuple(column for column in AUTOMATIC if column.key not in idle)
     columns = []
     for place, field in enumerate(chosen):
@@ -99,6 +112,7 @@ def columns_for(
             least=LEAST_NAME if place == 0 else 8,
             sortable=True,
             beside=BESIDE_HOST if field.key == "name" else ("", ""),
+            keeps_end=field.key == "host",
         )
         columns.append(column)
         if field.key in DETAILED:
@@ -240,14 +254,15 @@ def status(view: RunView, reason: str = "", *, wide: bool = True) -> Content:
 
 
 def _doubtful(view: RunView, reason: str, *, wide: bool) -> Content:
-    """`running at 14:02?`, shorter `▶ 14:02?`."""
+    """`running at 14:02?`, shorter `▶ 14:02?`; what was asked of it before that, or in its place."""
     word = view.state.value if wide else GLYPHS[view.state]
     at = "at " if wide and view.state is not State.QUEUED else ""
     said = Content.styled(f"{word} {at}{reason or fmt.clock(view.silent)[:5]}?", MUTED)
-    if view.pending:
-        asked = f"{fmt.plain(view.pending[0])} waits"
-        said += Content.styled(f" · {asked}", INK.accent)
-    return said
+    if not view.pending:
+        return said
+    asked = Content.styled(f"{fmt.plain(view.pending[0])} waits", INK.accent)
+    # The sign of the state stands before the name anyway.
+    return Content.assemble(asked, (" · ", MUTED), said) if wide else asked
 
 
 def patience(view: RunView) -> Content:
@@ -294,6 +309,7 @@ WRITERS: Mapping[str, Callable[[RunView], Content]] = {
     "name": name,
     "name_bare": name_bare,
     "host": host,
+    "host_wide": host,
     "found": findings,
     "ctx": _context,
     "epoch": epochs,

@@ -3,6 +3,7 @@ watched hosts are, and as long as something is wrong with the store, what that i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePath
 from time import localtime
@@ -11,7 +12,9 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from lvmtui import format as fmt
-from lvmtui.snapshot import GLYPHS, Snapshot, State
+from lvmtui.host_words import is_doubtful
+from lvmtui.snapshot import GLYPHS, Contact, Snapshot, State
+from lvmtui.store.records import Shelf
 from lvmtui.widgets.host_line import host_line
 from lvmtui.widgets.look import Ink, ink
 from lvmtui.widgets.panel import Panel
@@ -122,11 +125,23 @@ def status_line(snapshot: Snapshot | None, width: int, colours: Ink, unread: int
 
 
 def _counts(snapshot: Snapshot, colours: Ink) -> Text:
-    """`▶ 2 running  ◷ 1 queued`, what there is none of left out."""
+    """`▶ 2 running  ◷ 1 queued`, what there is none of left out. Runs of which nobody knows whether they
+    still train or wait, as their hosts do not answer, count as silent."""
+    doubtful = _doubtful(snapshot)
     line = Text()
     for word, state, counted in COUNTED:
-        number = snapshot.count(*counted)
+        if state is State.COMPLETED and doubtful:
+            line.append("  " if line else "").append(f"? {doubtful.total()} silent", colours.muted)
+        number = snapshot.count(*counted) - sum(doubtful[state] for state in counted)
         if number:
             line.append("  " if line else "")
             line.append(f"{GLYPHS[state]} {number} {word}", colours.of_state(state))
     return line or Text("no runs yet · n launches one", colours.muted)
+
+
+def _doubtful(snapshot: Snapshot) -> Counter[State]:
+    """How many runs may have gone on since their host was last heard of, by the state they had then."""
+    if all(host.contact is Contact.LIVE for host in snapshot.hosts):
+        return Counter()
+    views = (view for view in snapshot.runs if view.run.shelf is Shelf.RUNS or view.state.is_active)
+    return Counter(view.state for view in views if is_doubtful(view))

@@ -39,6 +39,8 @@ class Column:
     """Key of a column that this one replaces where there is room: the same with more detail."""
     least: int = LEAST_SHRUNK
     """Cells that it keeps when it is cut."""
+    keeps_end: bool = False
+    """What is cut of its text is cut out of the middle: names of machines differ at their ends."""
     beside: tuple[str, str] = ("", "")
     """Key of another column, and that of the cells that stand here while the other is shown: they leave out
     what it says."""
@@ -94,7 +96,7 @@ def fit_columns(
 
 def _settled(columns: Collection[Column]) -> list[Column]:
     """The columns, with other cells where another one says what they would."""
-    keys = {column.key for column in columns}
+    keys = {column.sort_key for column in columns}
     return [
         replace(column, key=column.beside[1], wider_than=column.sort_key)
         if column.beside[0] in keys
@@ -140,9 +142,12 @@ def _least(column: Column, widths: Mapping[str, int]) -> int:
     return min(widths[column.key], column.least) if column.shrinks else widths[column.key]
 
 
-def fitted(content: Content, width: int, *, right: bool = False) -> Content:
+def fitted(content: Content, width: int, *, right: bool = False, keeps_end: bool = False) -> Content:
     """The content in exactly `width` cells, cut with an ellipsis or padded."""
     if content.cell_length > width:
+        if keeps_end and content.cell_length == len(content.plain):  # each character is one cell
+            head = (width - 1) // 2
+            return content[:head] + "…" + content[len(content.plain) - (width - 1 - head) :]
         return content.truncate(width, ellipsis=True)
     padding = width - content.cell_length
     return content.pad_left(padding) if right else content.pad_right(padding)
@@ -230,7 +235,10 @@ class Layout:
             heading = in_ascii(line.heading) if self.ascii_only else line.heading
             content = fitted(heading.pad_left(1), self._width)
         else:
-            cells = (fitted(self._cell(line, c.key), wide, right=c.right) for c, wide in self.shown)
+            cells = (
+                fitted(self._cell(line, c.key), wide, right=c.right, keeps_end=c.keeps_end)
+                for c, wide in self.shown
+            )
             content = Content(" " * self._gap).join(cells).pad_left(1)
             if content.cell_length > self._width:
                 content = fitted(content, self._width)

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from base64 import b64decode
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -364,6 +365,26 @@ def test_a_new_best_epoch_brings_its_ranks(store: Path, database: Database, run:
         best = Reader(database).best_evaluation(run.writer.run())
         assert best is not None
         agent.wait(lambda: ("evaluation", best.id, "ranks") in agent.told.ranks, "its ranks")
+
+
+def test_a_best_epoch_may_be_named_before_its_evaluation(
+    store: Path, database: Database, run: Trainee
+) -> None:
+    with AgentClient(store) as agent, closing(sqlite3.connect(store)) as raw:
+        agent.listed()
+        agent.want(run.run_id)
+        agent.wait_for("detailed")
+        later = "revision = 1 + (SELECT max(revision) FROM run)"
+        with raw:
+            raw.execute(f"UPDATE run SET best_epoch = 90, {later} WHERE id = ?", (run.run_id,))
+        agent.wait(lambda: agent.told.rows("run")[0]["best_epoch"] == 90, "its name")
+        names = [name for _, name, *_ in raw.execute("PRAGMA table_info(evaluation)") if name != "id"]
+        values = ", ".join("90" if name == "epoch" else name for name in names)
+        into = f"INSERT INTO evaluation ({', '.join(names)})"
+        copied = f"{into} SELECT {values} FROM evaluation WHERE run_id = ? LIMIT 1"
+        with raw:
+            new = raw.execute(copied, (run.run_id,)).lastrowid
+        agent.wait(lambda: ("evaluation", new, "ranks") in agent.told.ranks, "its ranks")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The local store and hosts as one: what is shown, what is asked of whom, and that nothing waits."""
 
+import os
 import sqlite3
 import threading
 import time
@@ -142,10 +143,15 @@ def test_the_last_reading_of_a_host_shows_at_once(
     first.fleet.link("gpu1")
     first.arrive("gpu1", there)
     ids = [view.run.id for view in first.until(lambda now: now.is_whole).runs]
+    heard = next(iter(first.fleet.mirrors().values())).with_name("heard")
     first.fleet.stop()
+    heard.touch()
+    os.utime(heard, (123.0, 123.0))
     again = watching(GPU1)
     snapshot = again.until(lambda now: len(now.runs) == len(ids))
     assert snapshot.hosts[0].contact is Contact.CONNECTING
+    assert snapshot.hosts[0].news == 123.0
+    assert {view.silent for view in snapshot.runs if view.run.origin} == {123.0}
     assert [view.run.id for view in snapshot.runs] == ids, "slots are kept"
     assert all((view.silent is not None) == bool(view.run.origin) for view in snapshot.runs)
 
@@ -299,6 +305,10 @@ def test_ranks_are_fetched_before_runs_are_compared(there: Path, watching: Calla
     made.until(lambda now: now.hosts[0].contact is Contact.OFFLINE)
     with pytest.raises(RemoteError, match="no route to host"), made.fleet.reading(judged[2:3]):
         pass
+    missed: dict[int, str] = {}
+    with made.fleet.reading([1, *judged[:3]], missed=missed) as reader:
+        assert reader.run(judged[2]).origin == "gpu1"
+    assert missed[judged[2]] == "its ranks are on gpu1, which does not answer"
 
 
 def test_what_sensors_read_is_shown_while_it_is_wanted(

@@ -11,6 +11,8 @@ from lvmtui.config import Config, load_config
 from lvmtui.errors import UsageError
 from lvmtui.remote.host_settings import add_host, remove_host
 from lvmtui.remote.hosts import Host, parse_host, parse_hosts
+from lvmtui.remote.mirror import Mirror
+from lvmtui.remote.outbox import Outbox, outbox_file
 from lvmtui.remote.ssh import ssh_words
 
 
@@ -252,3 +254,24 @@ def test_the_command_line(settings: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_the_command_line_refuses_bad_names(settings: Path, name: str) -> None:
     assert main(["hosts", "add", "--", name, "me@gpu1"]) == 2
     assert not settings.exists()
+
+
+def test_a_host_that_is_taken_out_leaves_nothing_behind(
+    settings: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for kind in ("CACHE", "STATE"):
+        monkeypatch.setenv(f"XDG_{kind}_HOME", str(tmp_path / kind))
+    assert main(["hosts", "add", "gpu1"]) == 0
+    host = load_config(settings).hosts["gpu1"]
+    mirror, outbox = Mirror.open(host), Outbox(outbox_file(host))
+    outbox.put("stop", {"run": 1}, "stop demo #1@gpu1", None)
+    outbox.close()
+    assert main(["hosts", "rm", "gpu1"]) == 2
+    assert "stop demo #1@gpu1" in capsys.readouterr().err
+    assert main(["hosts", "rm", "gpu1", "--yes"]) == 2
+    assert "an open lvmtui watches gpu1" in capsys.readouterr().err
+    mirror.close()
+    assert main(["hosts", "rm", "gpu1", "--yes"]) == 0
+    assert not mirror.path.parent.exists()
+    assert not outbox_file(host).exists()
+    assert not load_config(settings).hosts

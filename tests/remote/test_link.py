@@ -323,6 +323,7 @@ def test_requests_wait_for_a_host_that_is_away(gpu, linked, wait_until, tmp_path
     second = link.request("stop", {"run": 2}, "stop #2@gpu1", None)
     assert [request.words for request in link.view.pending] == ["stop #1@gpu1", "stop #2@gpu1"]
     assert link.withdraw(second.id)
+    link.forget(link.request("gates", {"run": 1}, "gates #1@gpu1", None).id)
     assert [request.id for request in link.view.pending] == [first.id]
     gpu["gpu1"].allow_key()
     link.retry_now()
@@ -360,6 +361,7 @@ live()
     link = linked(gpu, readonly=True)
     link.wait_listed(20)
     assert link.view.store == "True"
+    assert link.view.readonly == "", "that is not the host's doing"
     with pytest.raises(RemoteError, match="readonly"):
         link.request("stop", {"run": 1}, "stop #1@gpu1", None)
 

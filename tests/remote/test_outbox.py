@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lvmtui.errors import LvmtuiError
+from lvmtui.remote.asking import Asking
 from lvmtui.remote.hosts import Host
 from lvmtui.remote.outbox import LONGEST_TEXT, Answer, Outbox, located, outbox_file, read_answer
 
@@ -146,3 +147,12 @@ def test_an_answer_may_hold_anything() -> None:
     assert "\x07" not in answer.words
     assert len(answer.words) <= LONGEST_TEXT
     assert (answer.hint, answer.data) == ("", {})
+
+
+def test_questions_are_no_requests_that_wait() -> None:
+    asking = Asking(Host("gpu1", "gpu1"), None)
+    asking.put("gates", {"run": 1}, "gates demo #1@gpu1", 1)
+    asking.put("stop", {"run": 1}, "stop demo #1@gpu1", 1)
+    assert [request.words for request in asking.waiting()] == ["stop demo #1@gpu1"]
+    assert len(asking.due(9)) == 2, "but they are asked"
+    asking.close()

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual.content import Content
 from textual.pilot import Pilot
 
 from lvmtui import host_words
@@ -16,14 +17,14 @@ from lvmtui.messages import HostTried, OptionsChanged, RequestWithdrawn, RunOpen
 from lvmtui.remote.hosts import global_id
 from lvmtui.screens.dashboard import DashboardScreen
 from lvmtui.screens.hosts import HostsScreen
-from lvmtui.snapshot import HostView, PendingRequest, Snapshot
+from lvmtui.snapshot import Contact, HostView, PendingRequest, Snapshot
 from lvmtui.widgets.cells import INK, MUTED
 from lvmtui.widgets.host_line import host_line
 from lvmtui.widgets.host_table import HostDetail, HostTable
 from lvmtui.widgets.run_list import RunTable
 from lvmtui.widgets.run_rows import RunCells, columns_for
-from lvmtui.widgets.status_bar import StatusBar
-from lvmtui.widgets.table_columns import Line, choose
+from lvmtui.widgets.status_bar import StatusBar, status_line
+from lvmtui.widgets.table_columns import Line, choose, fitted
 from tests.tui import fleets, snapshots
 from tests.tui.bench import Bench, BenchApp, bench, shown
 from tests.tui.driving import opened, text, until
@@ -128,6 +129,12 @@ class TestHostLine:
             assert bar.size.height == 1
             assert "gpu3" not in shown(bar)
 
+    async def test_runs_of_silent_hosts_are_counted_apart(self) -> None:
+        line = status_line(fleets.snapshot(), 118, INK).plain
+        assert "▶ 3 running  ◷ 1 queued  ? 2 silent  ✔" in line
+        there = tuple(replace(host, contact=Contact.LIVE) for host in HOSTS)
+        assert "silent" not in status_line(fleets.snapshot(hosts=there), 118, INK).plain
+
     async def test_time_alone_changes_nothing(self) -> None:
         """An idle dashboard paints nothing."""
         assert host_line(HOSTS, NOW, 118, INK) == host_line(HOSTS, NOW + 30, 118, INK)
@@ -142,7 +149,7 @@ class TestRunList:
 
     def test_the_column_of_hosts_takes_the_hosts_out_of_the_names(self) -> None:
         for width in (50, 76, 120):
-            assert self.columns(width)[:2] == ["name_bare", "host"]
+            assert self.columns(width)[:2] == ["name_bare", "host_wide"]
         assert self.columns(20)[0] == "name"
         assert "host" not in self.columns(20)
         assert "host" not in self.columns(120, watches=False)
@@ -179,8 +186,8 @@ class TestRunList:
     def test_what_is_old_says_so(self) -> None:
         by_id = {view.run.id: view for view in fleets.views()}
         running, waiting = RunCells(by_id[SILENCED], "name", None, "13:06"), by_id[global_id(3, 8)]
-        assert running["state"].plain == "▶ 13:06? · stop waits"
-        assert running["state_wide"].plain == "running at 13:06? · stop waits"
+        assert running["state"].plain == "stop waits"
+        assert running["state_wide"].plain == "stop waits · running at 13:06?"
         assert running["name"].spans[0].style == MUTED
         assert running["left"].plain == ""
         assert RunCells(waiting, "name")["state_wide"].plain == "queued 13:06?"
@@ -192,6 +199,18 @@ class TestRunList:
         cells = RunCells(replace(far, pending=("stop",)), "name")
         assert cells["state"].plain == "stop waits"
         assert cells["state_wide"].plain == "stop waits for gpu1"
+
+    def test_of_long_names_of_hosts_both_ends_stay(self) -> None:
+        host = Content.styled("gpu-node-0017", MUTED)
+        assert fitted(host, 8, keeps_end=True).plain == "gpu…0017"
+        assert fitted(host, 15, keeps_end=True).plain == "gpu-node-0017  "
+        assert fitted(Content("登录节点登录节点"), 8, keeps_end=True).cell_length == 8
+
+    async def test_the_list_is_wider_where_hosts_are_watched(self) -> None:
+        async with bench(DashboardScreen(), fleets.snapshot(), 17, (120, 36)) as place:
+            width = place.screen.query_one("#runs").size.width
+            await place.give(fleets.snapshot(hosts=(), after=1))
+            await until(place.pilot, lambda: place.screen.query_one("#runs").size.width < width, "less room")
 
     async def test_b_groups_by_host_where_hosts_are_watched(self) -> None:
         async with bench(DashboardScreen(), fleets.snapshot(), 17, (180, 50)) as place:
@@ -220,7 +239,8 @@ class TestRunList:
     async def test_another_day_has_a_date(self) -> None:
         known = fleets.snapshot()
         views = tuple(
-            replace(view, silent=NOW - 90_000) if view.run.id == SILENCED else view for view in known.runs
+            replace(view, silent=NOW - 90_000, pending=()) if view.run.id == SILENCED else view
+            for view in known.runs
         )
         async with bench(DashboardScreen(), replace(known, runs=views), SILENCED, (180, 50)) as place:
             await settle(place.pilot)
@@ -307,6 +327,17 @@ class TestHostsScreen:
             changed = (replace(GPU1, pending=()), GPU2, GPU3, GPU4)
             await place.give(fleets.snapshot(hosts=changed, after=1))
             assert place.screen.query_one(HostTable).cursor == "gpu4"
+            await place.pilot.press("up")
+            assert place.screen.cursor_run == SILENCED
+            changed = (replace(GPU1, pending=()), GPU2, replace(GPU3, pending=()), GPU4)
+            await place.give(fleets.snapshot(hosts=changed, after=2))
+            assert place.screen.query_one(HostTable).cursor == "gpu3", "its request was withdrawn"
+
+    async def test_c_looks_again_where_lvmtui_was_not_installed(self) -> None:
+        async with self.hosts(fleets.snapshot(hosts=(replace(GPU4, version=""),))) as place:
+            await place.pilot.press("C")
+            await settle(place.pilot)
+            assert [message.host for message in place.posted(HostTried)] == ["gpu4"]  # type: ignore[attr-defined]
 
     async def test_text_from_far_away_is_text(self) -> None:
         nasty = replace(

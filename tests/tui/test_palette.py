@@ -4,11 +4,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from textual.content import Content
 from textual.widgets import Input
 
-from lvmtui.palette import MOST_SCORED, fitting
+from lvmtui.palette import MOST_SCORED, Commands, fitting
 from lvmtui.screens.run import RunScreen
 from lvmtui.store.database import Database
 from lvmtui.widgets.run_list import RunTable
@@ -53,6 +55,18 @@ def test_the_letters_together_come_before_the_letters_apart() -> None:
 def test_ten_thousand_runs_are_not_all_scored() -> None:
     assert len(fitting(many(10_000), "phase")) == MOST_SCORED
     assert fitting(many(10_000), "#1")[-1][1].run.id > 0
+
+
+async def test_names_of_runs_are_no_markup() -> None:
+    view = snapshots.snapshot().runs[0]
+    named = replace(view, run=replace(view.run, phase="[link=file:///x]y[/] \x1b[5mz"))
+    about = SimpleNamespace(runs=(named,))
+    app = SimpleNamespace(
+        snapshot=about, readonly=True, keymap={}, own_themes=("[b]",), choose_theme=print, post_message=print
+    )
+    found = [hit async for hit in Commands(SimpleNamespace(app=app, active_bindings={})).discover()]
+    shown = [str(Content.from_markup(hit.prompt)) for hit in found]
+    assert shown == ["theme [b]", f"[link=file:///x]y[/] z {view.run.label}"]
 
 
 async def open_palette(pilot, app) -> None:

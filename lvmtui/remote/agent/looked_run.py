@@ -20,7 +20,9 @@ EVENTS = 200
 SCORE_ROWS = 200
 """Evaluations in one piece."""
 
-_KEY_CHARACTERS = 200
+_KEY_CHARACTERS, _MOST_KEYS = 200, 2_000
+"""Of what a client says that it knows of a run's metrics: longer keys, and more of them, are none."""
+
 _PLAN, _OVERLAID, _LOG, _FIRST, _TABLES, _OTHERS, _ENDS, _RANKS, _DONE = 0, 1, 10, 20, 30, 40, 50, 60, 70
 """How much the parts of a run are wanted, 0 most."""
 
@@ -116,7 +118,8 @@ class LookedRun:
         self.live -= lacking
         begun = {part.key for part in self._left}
         for key in said - self.live - begun:
-            self.points[key] = has.get(key, 0)
+            if key in self.points or len(self.points) < _MOST_KEYS:
+                self.points[key] = has.get(key, 0)
         if score is not None and (not self._told_score or score < self._told_score):
             lacks_scores = score < self._told_score
             self.score, self._told_score = score, 0
@@ -272,10 +275,12 @@ class LookedRun:
             is_changed: whether the run's row has changed.
             has_moved_best: whether another evaluation is the best now.
         """
-        if self._level != "all" or not is_changed or self._awaits(_TABLES):
+        if self._level != "all" or self._awaits(_TABLES):
             return []
         newest = self._store.one("SELECT max(id) FROM evaluation WHERE run_id = :run", {"run": self.run}) or 0
-        # A best epoch may be named before its evaluation is there.
+        # A best epoch may be named before its evaluation is there, which does not change the run's row.
+        if not is_changed and newest <= self.score:
+            return []
         may_be_best = has_moved_best or newest > self.score
         if may_be_best and not self._awaits(_RANKS):
             self._left = sorted([*self._left, _Part(_RANKS, self._tell_ranks)], key=_wanted)

@@ -16,6 +16,9 @@ from lvmtui.remote.agent.wire import Message
 MOST_RUNS = 500
 """Runs that are remembered, the ones looked at included."""
 
+MOST_FETCHES = 10_000
+"""Runs whose ranks are asked for and were not told yet; what is asked beyond that is passed over."""
+
 LIVE_ROWS = 4_000
 """New values of metrics that are told at once; with more of them, the runs' own are looked up and thinned."""
 
@@ -45,6 +48,8 @@ class Looking:
         """Runs that are looked at, the most wanted first."""
         self._head = store.newest("metric")
         """Id of a metric's value: what is complete of the curves is so up to here."""
+        self._guessed: int | None = None
+        """A run that nobody has asked for yet."""
         self._zooms: list[tuple[int, str, History]] = []
         self._fetches: list[int] = []
 
@@ -55,8 +60,8 @@ class Looking:
             entries: those of the message `want`.
             taken: bytes of the stream that the client had taken in when it said so.
         """
-        before = set(self._wanted)
-        self._wanted = []
+        before, guessed = set(self._wanted), self._guessed
+        self._wanted, self._guessed = [], None
         for entry in entries if isinstance(entries, (list, tuple)) else ():
             run = _run_of(entry)
             if run is None or run in self._wanted or len(self._wanted) == MOST_RUNS:
@@ -67,12 +72,18 @@ class Looking:
             self._known[run] = known
             if self._rewinds.is_outdated(run, taken):
                 entry = {**entry, "keys": {}, "scores": 0}
-            known.turn_to(entry, taken, is_again=run not in before)
+            known.turn_to(entry, taken, is_again=run not in before or run == guessed)
         for run in before - set(self._wanted):
             if run in self._known:
                 self._known[run].turn_away()
         while len(self._known) > max(MOST_RUNS, len(self._wanted)):
             del self._known[next(iter(self._known))]
+
+    def guess(self, run: int) -> None:
+        """Tell of a run, once, that is likely to be wanted by a client that has nothing of it."""
+        if not self._wanted:
+            self.want([{"run": run, "level": "all"}], 0)
+            self._guessed = run
 
     def zoom(self, message: Mapping[str, Any]) -> None:
         """Tell every value of a stretch, before anything else."""
@@ -92,7 +103,8 @@ class Looking:
     def fetch(self, runs: Any) -> None:
         """Tell the ranks of runs, before anything else but what is enlarged."""
         if isinstance(runs, list):
-            self._fetches += [run for run in runs[:1000] if _is_id(run)]
+            room = MOST_FETCHES - len(self._fetches)
+            self._fetches += [run for run in runs[: min(1000, room)] if _is_id(run)]
 
     @property
     def has_more(self) -> bool:
@@ -122,6 +134,8 @@ class Looking:
         known.is_new = False
         messages = known.next()
         self._note(known)
+        if known.run == self._guessed and known.wanted is None:
+            self.want([], 0)
         return messages
 
     def rewound(self, run: int) -> list[Message]:

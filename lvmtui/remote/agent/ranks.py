@@ -12,6 +12,9 @@ from lvmtui.remote.agent.wire import Message
 MOST_BYTES = 700_000
 """A larger value fits no message, in base64, and is left out."""
 
+MOST_SAID = 100_000
+"""Evaluations that a client is believed to have the ranks of."""
+
 _BEST = (
     "SELECT e.id, e.protocol_id FROM evaluation e JOIN run r ON r.id = e.run_id AND e.epoch = r.best_epoch "
     "WHERE e.run_id = :run AND e.split = 'validation' ORDER BY e.id DESC LIMIT 1"
@@ -31,7 +34,7 @@ class Ranks:
 
     def has(self, evaluations: Any) -> None:
         """Take note of evaluations whose ranks the client has."""
-        if isinstance(evaluations, list):
+        if isinstance(evaluations, list) and len(self._said) < MOST_SAID:
             self._said.update(("evaluation", item) for item in evaluations[:10_000] if type(item) is int)
 
     def of_run(self, run: int, *, with_all_baselines: bool = False) -> list[Message]:

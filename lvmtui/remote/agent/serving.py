@@ -67,7 +67,12 @@ def serve(
     elif greeting.get("lists") is False:
         refused = ("nothing but a copy was asked for", "")
     have = greeting.get("have")
-    watch = Watch(path, have if isinstance(have, dict) else {}, refused)
+    watch = Watch(
+        path, have if isinstance(have, dict) else {}, refused, guesses=greeting.get("first") is True
+    )
+    wanted = greeting.get("want")
+    if isinstance(wanted, dict):
+        watch.want(wanted, 0)
     session = Session(read_fd, write_fd, watch, services, window=greeting.get("window"))
     hello = {
         "m": "hello",
@@ -81,6 +86,7 @@ def serve(
         "why": why_readonly,
         "time": time.time(),
         "agent": uuid.uuid4().hex,
+        "wanted": isinstance(wanted, dict),
     }
     was_blocking = os.get_blocking(write_fd)
     try:

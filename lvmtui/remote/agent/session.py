@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from lvmtui.remote.agent.watch import Watch
-from lvmtui.remote.agent.wire import Message, Receiver, Sender
+from lvmtui.remote.agent.wire import Message, Receiver, Sender, WireError
 
 CREDIT, MOST_CREDIT = 256 * 1024, 8 * 1024 * 1024
 """Bytes of the stream that may be on their way; and where the client says that it takes more."""
@@ -31,6 +31,9 @@ PIECES_SECONDS = 0.02
 """How long pieces are read before the client is listened to."""
 
 READ_BYTES, WRITE_BYTES = 1 << 16, 1 << 15
+
+MOST_WAITING = 16 * 1024 * 1024
+"""Bytes that may wait to be written. More is asked for only by a client that takes nothing in."""
 
 
 class Service(Protocol):
@@ -151,7 +154,8 @@ class Session:
         if kind == "ack" and type(message.get("bytes")) is int:
             self._acknowledged = min(max(self._acknowledged, message["bytes"]), self._written)
         elif kind == "ping":
-            self._beat({"echo": message.get("time")})
+            sent = message.get("time")
+            self._beat({"echo": sent} if isinstance(sent, (int, float)) else {})
         elif kind == "want":
             self._watch.want(message, self._acknowledged)
         elif kind == "zoom":
@@ -189,6 +193,8 @@ class Session:
     def _send(self, messages: Sequence[Message]) -> None:
         if messages:
             self._sender.send(*messages)
+            if len(self._waiting) > MOST_WAITING:
+                raise WireError("the client asks for more than it takes in")
             self._watch.sent(self._sender.sent)
 
     def _write(self) -> None:

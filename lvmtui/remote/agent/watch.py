@@ -13,7 +13,7 @@ from lvmtui.remote.agent.rows import Rows
 from lvmtui.remote.agent.store import Store, StoreProblem
 from lvmtui.remote.agent.wire import Message
 
-LEAST_SECONDS = 0.12
+LEAST_SECONDS = 0.16
 """Between two tellings of what is new, so that many small messages are few larger ones."""
 
 CHECK_SECONDS = 1.0
@@ -77,13 +77,22 @@ def _newer(have: Mapping[str, Any], revision: int) -> bool:
 class Watch:
     """All that a client is told of a store."""
 
-    def __init__(self, path: str, have: Mapping[str, Any], problem: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        have: Mapping[str, Any],
+        problem: tuple[str, str] | None = None,
+        *,
+        guesses: bool = False,
+    ) -> None:
         """
         Args:
             path: of the store.
             have: what the client has of it.
             problem: why it may not be read, and what to do; None: it may.
+            guesses: tell of the run that will be looked at first before any is wanted.
         """
+        self._guesses = guesses
         self._path = path
         self._have = have
         self._refused = problem
@@ -104,6 +113,9 @@ class Watch:
     def want(self, message: Message, taken: int) -> None:
         """Take in which runs are looked at."""
         entries = message.get("runs")
+        if self._guesses and not entries:
+            return
+        self._guesses = False
         if self._reset is None or taken < self._reset:
             entries = _without_cursors(entries)
         self._wants = entries, taken
@@ -152,6 +164,8 @@ class Watch:
             if opened.listing.has_more and is_first:
                 opened.batches += 1
                 messages = self._tell_problem("", "") + opened.listing.next()
+                if self._guesses and (opened.batches == FIRST_BATCHES or not opened.listing.has_more):
+                    self._guess(opened)
                 if opened.listing.has_more:
                     return messages
                 self._failures = 0
@@ -160,6 +174,15 @@ class Watch:
             return opened.looking.next() if opened.looking.has_more else []
         except StoreProblem as problem:
             return self._failed(problem)
+
+    def _guess(self, opened: _OpenStore) -> None:
+        """Look at the newest run that runs, else the newest, once."""
+        rows = opened.listing.unfinished(liveness.COLUMNS)
+        now = time.time()
+        run = max((row[0] for row in rows if not liveness.lost_reason(row[1:], now)), default=None)
+        run = run or opened.store.one("SELECT id FROM run ORDER BY created DESC, id DESC LIMIT 1")
+        if run is not None:
+            opened.looking.guess(run)
 
     def sent(self, upto: int) -> None:
         """Take note that all that was told so far ends at this byte of the stream."""
