@@ -1,4 +1,4 @@
-"""A run as a file of rows, exact, for another store to take in.
+"""A run as a file of rows for another store to take in: values as they were stored, texts made harmless.
 
 A file has JSON lines. An object begins a table: its name and columns; lists are its rows; bytes are base64.
 """
