@@ -226,8 +226,11 @@ class SshHost:
         self.know_host_key()
 
     def __exit__(self, *_: object) -> None:
-        self.proxy.stop()
         self.stop()
+        self.proxy.stop()
+        for process in self._left_over():
+            with suppress(psutil.Error):
+                process.kill()
 
     # --- what is there
 
@@ -354,6 +357,15 @@ class SshHost:
             if self._server is not None:
                 return list(psutil.Process(self._server.pid).children(recursive=True))
         return []
+
+    def _left_over(self) -> list[psutil.Process]:
+        """What was started there and does not end with its connection, or has outlived it on purpose."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if any(str(self.folder) in word for word in process.cmdline()) and process.pid != os.getpid():
+                    found.append(process)
+        return found
 
     def agents(self) -> list[psutil.Process]:
         """The agents that run there."""
