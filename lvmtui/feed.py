@@ -58,7 +58,7 @@ class _OpenStore:
 
         self._reader: Reader
         if mirror:
-            from lvmtui.remote.mirror_reader import open_mirror
+            from lvmtui.remote.mirrors.reader import open_mirror
 
             self._reader = open_mirror(target, busy_seconds=BUSY_SECONDS)
         else:
@@ -165,7 +165,7 @@ class Feed:
             store_target: path or URL; need not exist yet.
             on_snapshot: called in the feed's thread, once at the start and then whenever something changed.
             clock: seconds since the epoch, by the clock of the machine whose store it is.
-            mirror: it is a host's mirror (`lvmtui.remote.mirror`): who writes it calls `refresh`, so its
+            mirror: it is a host's mirror (`lvmtui.remote.mirrors`): who writes it calls `refresh`, so its
                 folder is not watched.
         """
         self._is_mirror = mirror

@@ -30,7 +30,7 @@ def open_fleet(store: str | None, mirrors: Sequence[Path]) -> FleetReader:
         StoreError: one cannot be read.
         StoreMissing: there is none at all.
     """
-    from lvmtui.remote.mirror_reader import open_mirror
+    from lvmtui.remote.mirrors.reader import open_mirror
     from lvmtui.store.sqlite import open_reader
 
     readers: dict[int, Reader] = {}

@@ -215,7 +215,7 @@ def _begun(
 ) -> list[str]:
     """The lines that are there now. Of another machine's run only the log's end is here: where that is not
     enough, all of it is fetched."""
-    from lvmtui.remote.mirror_reader import MirrorReader
+    from lvmtui.remote.mirrors.reader import MirrorReader
 
     missing = 0
     if isinstance(reader, MirrorReader) and log.path.is_file():

@@ -160,7 +160,7 @@ class Machines:
             RemoteError: a host cannot be reached.
         """
         from lvmtui.fleet_reader import open_fleet
-        from lvmtui.remote.mirror_reader import open_mirror
+        from lvmtui.remote.mirrors.reader import open_mirror
 
         visits = self._reached()
         if len(visits) == 1 and not self.here:
@@ -176,7 +176,7 @@ class Machines:
         Raises:
             RunNotFound: there is none, or its host is not told.
         """
-        from lvmtui.remote.mirror_reader import open_mirror
+        from lvmtui.remote.mirrors.reader import open_mirror
 
         run, name = split_label(text)
         known = [host.name for host in self.hosts]
@@ -201,7 +201,7 @@ class Machines:
         """
         from lvmtui import merge
         from lvmtui.remote.combining import Combining, Part
-        from lvmtui.remote.mirror_reader import open_mirror
+        from lvmtui.remote.mirrors.reader import open_mirror
         from lvmtui.snapshot import Snapshot
 
         taken = time.time()
@@ -238,7 +238,7 @@ class Machines:
         Raises:
             RemoteError: they do not come.
         """
-        from lvmtui.remote.mirror_reader import open_mirror
+        from lvmtui.remote.mirrors.reader import open_mirror
 
         visit = self.visit(self.host.name, listed=False)
         found: dict[int, Run] = {}
@@ -269,8 +269,8 @@ class Machines:
         Raises:
             RemoteError: it does not come.
         """
+        from lvmtui.remote.copies.transfer import fetch_log
         from lvmtui.remote.ssh import ssh_words
-        from lvmtui.remote.transfer import fetch_log
 
         host = next(host for host in self.hosts if host.name == run.origin)
         fetch_log(host, str(run.number), target, ssh_words(load_config()))

@@ -15,10 +15,10 @@ from lvmtui.errors import LvmtuiError, UsageError
 
 if TYPE_CHECKING:
     from lvmtui.config import Config
-    from lvmtui.remote.copying import Offer
+    from lvmtui.remote.copies.copying import Offer
+    from lvmtui.remote.copies.taking import Progress
+    from lvmtui.remote.copies.transfer import Copied
     from lvmtui.remote.hosts import Host
-    from lvmtui.remote.taking import Progress
-    from lvmtui.remote.transfer import Copied
 
 TELL_SECONDS = 0.2
 """Between two lines of progress."""
@@ -50,7 +50,7 @@ def pull(
     For example: lvmtui pull last --host gpu1; lvmtui pull 17@gpu1 18@gpu1.
     """
     from lvmtui.cli.machines import split_label
-    from lvmtui.remote import transfer
+    from lvmtui.remote.copies import transfer
 
     session, config = _session(context, host, store)
     session.changes("pull")
@@ -72,7 +72,7 @@ def push(
 
     For example: lvmtui push last --host gpu1.
     """
-    from lvmtui.remote import transfer
+    from lvmtui.remote.copies import transfer
 
     session, config = _session(context, host, store)
     session.changes("push")

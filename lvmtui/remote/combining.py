@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from lvmtui.findings import Finding
-from lvmtui.remote.mirror_places import HEARD_NAME
+from lvmtui.remote.mirrors.places import HEARD_NAME
 from lvmtui.snapshot import Contact, DeviceView, HostView, RunDetail, RunView, Snapshot
 from lvmtui.store.records import Evaluation, Event, Promotion, Severity
 

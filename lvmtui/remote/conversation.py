@@ -13,7 +13,7 @@ from lvmtui.remote.asking import Asking
 from lvmtui.remote.connection import Connection, Ended, Timing, nonsense
 from lvmtui.remote.heard import device_samples, moment, text
 from lvmtui.remote.hosts import Host
-from lvmtui.remote.mirror import Mirror
+from lvmtui.remote.mirrors.mirror import Mirror
 from lvmtui.remote.shared import Shared, Want
 from lvmtui.remote.ssh import Cause, Step
 from lvmtui.snapshot import Contact

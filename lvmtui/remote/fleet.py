@@ -54,7 +54,7 @@ def opener(ssh: Sequence[str], readonly: bool) -> Opener:
 
     def opened(host: Host, on_change: Callable[[], None]) -> Opened:
         from lvmtui.remote.link import Link
-        from lvmtui.remote.mirror import Mirror
+        from lvmtui.remote.mirrors.mirror import Mirror
         from lvmtui.remote.outbox import Outbox, outbox_file
         from lvmtui.remote.watched import Opened
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from lvmtui.format import plain
 from lvmtui.remote.agent.wire import Message
-from lvmtui.remote.mirror_checks import tables
+from lvmtui.remote.mirrors.checks import tables
 from lvmtui.store.records import DeviceSample
 
 MOST_DEVICES = 64

@@ -7,8 +7,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from lvmtui.errors import LvmtuiError, UsageError
-from lvmtui.remote import mirror_places
 from lvmtui.remote.hosts import Host
+from lvmtui.remote.mirrors import places as mirror_places
 from lvmtui.remote.outbox import Entry, Outbox, outbox_file
 
 

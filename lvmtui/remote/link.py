@@ -22,7 +22,7 @@ from lvmtui.snapshot import Contact, HostView
 from lvmtui.store.records import DeviceSample
 
 if TYPE_CHECKING:
-    from lvmtui.remote.mirror import Mirror
+    from lvmtui.remote.mirrors.mirror import Mirror
     from lvmtui.remote.outbox import Outbox
 
 STOP_SECONDS = 2.0

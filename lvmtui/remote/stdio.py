@@ -71,7 +71,7 @@ def _talk(store: str, *, readonly: bool) -> int:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
     # Loaded before the client's line is read, which may be a while in coming.
-    from lvmtui.remote import acting, files, measuring  # noqa: F401
+    from lvmtui.remote import acting, measuring  # noqa: F401
 
     try:
         greeting = read_client_line(read_fd)
@@ -95,7 +95,7 @@ def _talk(store: str, *, readonly: bool) -> int:
 def _services(store: str, greeting: Message, why_readonly: str) -> list[Service]:
     """What an installed agent can do besides telling of the store."""
     from lvmtui.remote.acting import Actor
-    from lvmtui.remote.files import Files
+    from lvmtui.remote.copies.files import Files
     from lvmtui.remote.measuring import Measuring
 
     asked = "the dashboard was started with --readonly" if greeting.get("readonly") is True else ""

@@ -48,7 +48,7 @@ class Visit:
             RemoteError: offline, and there was no connection so far.
             StoreError: the mirror cannot be used.
         """
-        from lvmtui.remote.mirror import Mirror
+        from lvmtui.remote.mirrors.mirror import Mirror
 
         self.host = host
         mirror = Mirror.open(host)

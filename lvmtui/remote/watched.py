@@ -198,7 +198,7 @@ class Watched:
 
     def _thinned(self, run_id: int, keys: Sequence[str]) -> list[str]:
         """Those of some metrics of which the mirror does not have every value."""
-        from lvmtui.remote.mirror_reader import open_mirror
+        from lvmtui.remote.mirrors.reader import open_mirror
 
         assert self.path is not None
         with suppress(LvmtuiError):

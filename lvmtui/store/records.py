@@ -142,7 +142,7 @@ class Run:
     trashed: float | None = None
     """When it was put into the trash; None: it is not there."""
     source: str = ""
-    """Where it was copied from (JSON, `lvmtui.remote.transfer`); empty: it was made in this store."""
+    """Where it was copied from (JSON, `lvmtui.remote.copies.transfer`); empty: it was made in this store."""
     origin: str = ""
     """Name of the watched host in whose store it is; empty: it is in this one. Not in the store."""
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from lvmtui.remote.agent.packing import pack
 from lvmtui.remote.hosts import Host
-from lvmtui.remote.mirror import Mirror
-from lvmtui.remote.mirror_reader import open_mirror
+from lvmtui.remote.mirrors.mirror import Mirror
+from lvmtui.remote.mirrors.reader import open_mirror
 from lvmtui.store.records import Run
 
 GPU1 = Host("gpu1", "me@gpu1")

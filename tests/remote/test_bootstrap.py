@@ -13,7 +13,7 @@ from lvmtui.errors import RemoteError
 from lvmtui.remote import bootstrap
 from lvmtui.remote.connection import Timing
 from lvmtui.remote.link import Link
-from lvmtui.remote.mirror import Mirror
+from lvmtui.remote.mirrors.mirror import Mirror
 from lvmtui.snapshot import Contact
 from lvmtui.store.database import Database
 

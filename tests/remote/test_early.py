@@ -12,7 +12,7 @@ import pytest
 from lvmtui.remote import early, ssh
 from lvmtui.remote.agent.wire import Message, Receiver, Sender
 from lvmtui.remote.link import Link
-from lvmtui.remote.mirror import Mirror
+from lvmtui.remote.mirrors.mirror import Mirror
 from lvmtui.store.database import Database
 from lvmtui.store.lifecycle import Result
 from tests.remote.agent_client import AgentClient

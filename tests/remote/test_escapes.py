@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lvmtui.escapes import harmless
-from lvmtui.remote.mirror import Mirror
+from lvmtui.remote.mirrors.mirror import Mirror
 from lvmtui.remote.outbox import read_answer
 from lvmtui.screens.confirm import Question
 from tests.remote.mirrors import GPU1, apply, run_row

@@ -10,7 +10,7 @@ from lvmtui.compare.side_by_side import read_side_by_side
 from lvmtui.errors import RunNotFound, StoreMissing, UsageError
 from lvmtui.fleet_reader import open_fleet, without_ranks
 from lvmtui.remote.hosts import Host, global_id
-from lvmtui.remote.mirror import Mirror
+from lvmtui.remote.mirrors.mirror import Mirror
 from lvmtui.stats import pack_ranks
 from lvmtui.store.database import Database
 from lvmtui.store.reader import Reader

@@ -9,7 +9,7 @@ import pytest
 
 from lvmtui.remote.connection import Timing
 from lvmtui.remote.link import Link
-from lvmtui.remote.mirror import Mirror
+from lvmtui.remote.mirrors.mirror import Mirror
 from lvmtui.snapshot import Contact
 from tests.remote.scripted import agent
 

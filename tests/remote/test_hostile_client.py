@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lvmtui.remote import acting, files
+from lvmtui.remote import acting
 from lvmtui.remote.acting import Actor
 from lvmtui.remote.agent import looking, ranks, session
 from lvmtui.remote.agent.looked_run import _MOST_KEYS
@@ -15,7 +15,8 @@ from lvmtui.remote.agent.ranks import Ranks
 from lvmtui.remote.agent.session import Session
 from lvmtui.remote.agent.watch import Watch
 from lvmtui.remote.agent.wire import WireError
-from lvmtui.remote.files import Files
+from lvmtui.remote.copies import files
+from lvmtui.remote.copies.files import Files
 from tests.tui import stores
 
 

@@ -11,7 +11,7 @@ from lvmtui.config import Config, load_config
 from lvmtui.errors import UsageError
 from lvmtui.remote.host_settings import add_host, remove_host
 from lvmtui.remote.hosts import Host, parse_host, parse_hosts
-from lvmtui.remote.mirror import Mirror
+from lvmtui.remote.mirrors.mirror import Mirror
 from lvmtui.remote.outbox import Outbox, outbox_file
 from lvmtui.remote.ssh import ssh_words
 

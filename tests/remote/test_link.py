@@ -16,7 +16,7 @@ from lvmtui.errors import RemoteError
 from lvmtui.remote.connection import Timing
 from lvmtui.remote.hosts import Host
 from lvmtui.remote.link import Link
-from lvmtui.remote.mirror import Mirror
+from lvmtui.remote.mirrors.mirror import Mirror
 from lvmtui.snapshot import Contact
 from tests.remote.conftest import Hosts
 from tests.remote.scripted import WELL_BEHAVED, agent
@@ -372,7 +372,7 @@ import sys, time
 sys.path.insert(0, {os.getcwd()!r})
 from lvmtui.remote.hosts import Host
 from lvmtui.remote.link import Link
-from lvmtui.remote.mirror import Mirror
+from lvmtui.remote.mirrors.mirror import Mirror
 host = Host("gpu1", "gpu1")
 link = Link(host, Mirror.open(host), ssh={list(gpu.ssh)!r}, on_change=lambda: None)
 link.start()

@@ -7,7 +7,7 @@ from contextlib import closing
 from benchmarks.common.stores import begin, report
 from lvmtui.remote.connection import Timing
 from lvmtui.remote.link import Link
-from lvmtui.remote.mirror import Mirror
+from lvmtui.remote.mirrors.mirror import Mirror
 from lvmtui.store.database import Database
 
 QUICK = Timing(greeting=20.0, silence=1.0, ping=0.1, first_retry=0.02, last_retry=0.2)

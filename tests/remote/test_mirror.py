@@ -16,8 +16,8 @@ import pytest
 
 from lvmtui.errors import RunNotFound, StoreCorrupt, StoreError
 from lvmtui.remote.hosts import Host, global_id
-from lvmtui.remote.mirror import Mirror
-from lvmtui.remote.mirror_reader import open_mirror
+from lvmtui.remote.mirrors.mirror import Mirror
+from lvmtui.remote.mirrors.reader import open_mirror
 from lvmtui.store.database import Database
 from tests.remote.mirrors import GPU1, apply, count, curve, run_row, runs
 from tests.remote.telling import Telling, told
@@ -129,7 +129,8 @@ def test_many_at_once_get_slots_of_their_own(folder: Path) -> None:
 def test_making_one_needs_no_sqlalchemy(folder: Path) -> None:
     said = (
         "import sys\nfrom pathlib import Path\nfrom lvmtui.remote.hosts import Host\n"
-        "from lvmtui.remote.mirror import Mirror\nfrom lvmtui.remote.mirror_reader import open_mirror\n"
+        "from lvmtui.remote.mirrors.mirror import Mirror\n"
+        "from lvmtui.remote.mirrors.reader import open_mirror\n"
         "mirror = Mirror.open(Host('gpu1', 'gpu1'), Path(sys.argv[1]))\nopen_mirror(mirror.path).runs()\n"
         "print([name for name in ('sqlalchemy', 'numpy', 'textual') if name in sys.modules])"
     )
@@ -182,7 +183,7 @@ def test_one_that_others_have_open_is_not_thrown_away(mirror: Mirror, folder: Pa
 def test_one_that_was_left_damaged_by_a_crash_is_made_anew(folder: Path) -> None:
     said = (
         "import os, sys\nfrom pathlib import Path\nfrom lvmtui.remote.hosts import Host\n"
-        "from lvmtui.remote.mirror import Mirror\n"
+        "from lvmtui.remote.mirrors.mirror import Mirror\n"
         "mirror = Mirror.open(Host('gpu1', 'me@gpu1'), Path(sys.argv[1]))\n"
         "mirror.have()\nmirror.wanted(1, 'all')\n"
         "print(mirror.path, flush=True)\nos._exit(9)"

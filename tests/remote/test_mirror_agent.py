@@ -13,8 +13,8 @@ import pytest
 from lvmtui.merge import Merge
 from lvmtui.remote.agent.wire import Message
 from lvmtui.remote.hosts import Host, global_id
-from lvmtui.remote.mirror import Mirror
-from lvmtui.remote.mirror_reader import open_mirror
+from lvmtui.remote.mirrors.mirror import Mirror
+from lvmtui.remote.mirrors.reader import open_mirror
 from lvmtui.store import shelves
 from lvmtui.store.control import Controller
 from lvmtui.store.database import Database

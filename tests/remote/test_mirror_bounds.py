@@ -10,11 +10,15 @@ import pytest
 
 from lvmtui.errors import StoreError
 from lvmtui.merge import snapshot
-from lvmtui.remote import mirror_curves, mirror_file, mirror_lists, mirror_logs, mirror_room
 from lvmtui.remote.agent.wire import WireError
 from lvmtui.remote.hosts import global_id
-from lvmtui.remote.mirror import Mirror
-from lvmtui.remote.mirror_reader import open_mirror
+from lvmtui.remote.mirrors import curves as mirror_curves
+from lvmtui.remote.mirrors import file as mirror_file
+from lvmtui.remote.mirrors import lists as mirror_lists
+from lvmtui.remote.mirrors import logs as mirror_logs
+from lvmtui.remote.mirrors import room as mirror_room
+from lvmtui.remote.mirrors.mirror import Mirror
+from lvmtui.remote.mirrors.reader import open_mirror
 from tests.remote.mirrors import GPU1, apply, count, curve, run_row, runs
 from tests.remote.telling import told
 from tests.tui.stores import filled

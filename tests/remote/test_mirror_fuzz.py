@@ -14,8 +14,8 @@ from lvmtui.errors import LvmtuiError
 from lvmtui.merge import Merge
 from lvmtui.remote.agent.wire import Message, WireError
 from lvmtui.remote.hosts import Host
-from lvmtui.remote.mirror import Mirror
-from lvmtui.remote.mirror_reader import open_mirror
+from lvmtui.remote.mirrors.mirror import Mirror
+from lvmtui.remote.mirrors.reader import open_mirror
 from lvmtui.run_fields import FIELDS
 from lvmtui.snapshot import CloseUp, Snapshot
 from tests.remote.telling import told

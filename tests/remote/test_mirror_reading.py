@@ -18,8 +18,8 @@ from lvmtui.feed import Feed
 from lvmtui.merge import Merge, snapshot
 from lvmtui.remote.agent.packing import pack
 from lvmtui.remote.hosts import Host, global_id
-from lvmtui.remote.mirror import Mirror
-from lvmtui.remote.mirror_reader import MirrorReader, open_mirror
+from lvmtui.remote.mirrors.mirror import Mirror
+from lvmtui.remote.mirrors.reader import MirrorReader, open_mirror
 from lvmtui.series import Array
 from lvmtui.snapshot import CloseUp, RunDetail, RunView, Series, Snapshot, State
 from lvmtui.stats import pack_ranks

@@ -12,7 +12,7 @@ import pytest
 
 from lvmtui.remote.connection import Timing
 from lvmtui.remote.link import Link
-from lvmtui.remote.mirror import Mirror
+from lvmtui.remote.mirrors.mirror import Mirror
 from lvmtui.remote.outbox import Answer, Outbox, outbox_file
 from lvmtui.snapshot import Contact
 from lvmtui.store import journal

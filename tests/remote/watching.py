@@ -10,7 +10,7 @@ from typing import Any
 from lvmtui.errors import RemoteError
 from lvmtui.remote.agent.wire import Message
 from lvmtui.remote.hosts import Host
-from lvmtui.remote.mirror import Mirror
+from lvmtui.remote.mirrors.mirror import Mirror
 from lvmtui.remote.watched import Opened
 from lvmtui.snapshot import Contact, HostView
 from lvmtui.store.records import DeviceSample

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from lvmtui.audits import EVENT_KINDS
 from lvmtui.errors import LvmtuiError, RemoteError, StoreError
 from lvmtui.merge import snapshot
-from lvmtui.remote.copying import Piece, ask_for, give, hear_offer, is_safe_name
-from lvmtui.remote.taking import take
+from lvmtui.remote.copies.copying import Piece, ask_for, give, hear_offer, is_safe_name
+from lvmtui.remote.copies.taking import take
 from lvmtui.store.copied_rows import OF_DATA, dump, survey
 from lvmtui.store.database import Database
 from lvmtui.store.lifecycle import Result, Status

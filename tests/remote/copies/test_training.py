@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lvmtui import launcher
-from lvmtui.remote import transfer
+from lvmtui.remote.copies import transfer
 from lvmtui.store.database import Database
 from lvmtui.store.lifecycle import Result, Status
 from lvmtui.store.reader import Reader

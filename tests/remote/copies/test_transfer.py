@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from lvmtui.errors import IllegalTransition, RemoteError, StoreError
-from lvmtui.remote import transfer
 from lvmtui.remote.connection import Timing
-from lvmtui.remote.taking import FOLDER, Progress
+from lvmtui.remote.copies import transfer
+from lvmtui.remote.copies.taking import FOLDER, Progress
 from lvmtui.store.control import Controller
 from lvmtui.store.database import Database
 from lvmtui.store.lifecycle import Result, Status
@@ -371,7 +371,7 @@ def test_a_missing_checkpoint_is_said(gpu1, hosts, there, near) -> None:
 
 def test_a_full_disk_is_said_first(gpu1, hosts, there, near, monkeypatch) -> None:
     there.finished(0.1)
-    monkeypatch.setattr("lvmtui.remote.taking.SPARE_BYTES", 1 << 60)
+    monkeypatch.setattr("lvmtui.remote.copies.taking.SPARE_BYTES", 1 << 60)
     with pytest.raises(StoreError, match=r"are to come, and .* free"):
         transfer.pull(gpu1, "last", near, hosts.ssh)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lvmtui.remote.mirror_file import MOST_BYTES, PAGE_BYTES
-from lvmtui.remote.mirror_session import Session
+from lvmtui.remote.mirrors.file import MOST_BYTES, PAGE_BYTES
+from lvmtui.remote.mirrors.session import Session
 
 CROWDED_BYTES = MOST_BYTES // 2
 """With more in it than this, room is made when it is opened."""

@@ -14,7 +14,15 @@ from contextlib import suppress
 
 from lvmtui.errors import LvmtuiError, RemoteError
 from lvmtui.remote.agent.wire import Message
-from lvmtui.remote.copying import CHUNK_BYTES, KINDS, MOST_FILES, WINDOW_BYTES, expect, give, hear_offer
+from lvmtui.remote.copies.copying import (
+    CHUNK_BYTES,
+    KINDS,
+    MOST_FILES,
+    WINDOW_BYTES,
+    expect,
+    give,
+    hear_offer,
+)
 
 AHEAD_BYTES = 1 << 18
 """That wait to be sent, at most; more is read of files as these go."""
@@ -152,7 +160,7 @@ class Files:
                 pass
 
     def _give(self, asked: Message) -> None:
-        from lvmtui.remote.giving import giving, giving_log
+        from lvmtui.remote.copies.giving import giving, giving_log
 
         wanted = asked.get("run")
         if not isinstance(wanted, str) or len(wanted) > LONGEST_NAME:
@@ -162,7 +170,7 @@ class Files:
             give(self, given.offer, given.open_piece)
 
     def _take(self, first: Message) -> None:
-        from lvmtui.remote.taking import take
+        from lvmtui.remote.copies.taking import take
 
         if self._why_readonly:
             raise RemoteError(

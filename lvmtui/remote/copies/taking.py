@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from lvmtui.errors import IllegalTransition, LvmtuiError, RemoteError, StoreError
 from lvmtui.format import size as size_words
 from lvmtui.launcher.places import open_store, run_folder
-from lvmtui.remote.copying import Channel, Offer, Piece, ask_for
+from lvmtui.remote.copies.copying import Channel, Offer, Piece, ask_for
 from lvmtui.store.sources import Source, source_of
 
 if TYPE_CHECKING:

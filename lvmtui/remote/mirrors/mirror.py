@@ -16,12 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from lvmtui.errors import StoreError
-from lvmtui.remote import mirror_curves, mirror_details, mirror_lists, mirror_logs, mirror_places, mirror_room
 from lvmtui.remote.agent.wire import Message, WireError
 from lvmtui.remote.hosts import Host
-from lvmtui.remote.mirror_file import open_file, throw_away
-from lvmtui.remote.mirror_places import STORE_NAME, InUse
-from lvmtui.remote.mirror_session import Session
+from lvmtui.remote.mirrors import curves as mirror_curves
+from lvmtui.remote.mirrors import details as mirror_details
+from lvmtui.remote.mirrors import lists as mirror_lists
+from lvmtui.remote.mirrors import logs as mirror_logs
+from lvmtui.remote.mirrors import places as mirror_places
+from lvmtui.remote.mirrors import room as mirror_room
+from lvmtui.remote.mirrors.file import open_file, throw_away
+from lvmtui.remote.mirrors.places import STORE_NAME, InUse
+from lvmtui.remote.mirrors.session import Session
 
 
 class Mirror:
@@ -31,7 +36,7 @@ class Mirror:
         """Use `open`."""
         self._host = host
         self.path = folder / STORE_NAME
-        """The store's file; `lvmtui.remote.mirror_reader.open_mirror` reads it."""
+        """The store's file; `lvmtui.remote.mirrors.reader.open_mirror` reads it."""
         self.slot = slot
         """What the ids of its rows begin with; see `global_id`."""
         self.refused = ""

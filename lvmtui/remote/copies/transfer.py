@@ -18,7 +18,7 @@ from lvmtui.reading import LOG_NAME
 from lvmtui.remote import ssh
 from lvmtui.remote.agent.wire import PROTOCOL, Message, WireError
 from lvmtui.remote.connection import Connection, Ended, Timing, nonsense
-from lvmtui.remote.copying import KINDS, WINDOW_BYTES, Refused, ask_for, give, hear_offer
+from lvmtui.remote.copies.copying import KINDS, WINDOW_BYTES, Refused, ask_for, give, hear_offer
 from lvmtui.remote.hosts import Host
 from lvmtui.remote.outbox import located
 from lvmtui.remote.ssh import Cause
@@ -207,7 +207,7 @@ def pull(
         StoreError: the store here cannot be written, or the disk has no room.
         IllegalTransition: the run is of this store, or its copy here went on by itself.
     """
-    from lvmtui.remote.taking import take
+    from lvmtui.remote.copies.taking import take
 
     def do(line: _Line) -> Copied:
         line.send({"m": "copy", "run": run})
@@ -279,8 +279,8 @@ def push(
         RemoteError: the host cannot be reached, or refuses.
         RunNotFound: there is no such run here.
     """
-    from lvmtui.remote.giving import giving
-    from lvmtui.remote.taking import Progress
+    from lvmtui.remote.copies.giving import giving
+    from lvmtui.remote.copies.taking import Progress
 
     def do(line: _Line) -> Copied:
         with giving(store, run) as given:

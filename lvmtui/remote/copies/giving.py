@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from lvmtui.errors import IllegalTransition
 from lvmtui.launcher.places import open_store, run_folder
 from lvmtui.reading import LOG_NAME
-from lvmtui.remote.copying import MOST_FILES, ROWS, Offer, Piece, is_safe_name
+from lvmtui.remote.copies.copying import MOST_FILES, ROWS, Offer, Piece, is_safe_name
 from lvmtui.store.lifecycle import ACTIVE, Status
 from lvmtui.store.sources import source_of
 

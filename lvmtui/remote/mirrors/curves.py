@@ -8,8 +8,8 @@ from typing import Any
 from lvmtui.history import OVERLAID_KEYS
 from lvmtui.remote.agent.packing import Point, unpack
 from lvmtui.remote.agent.wire import Message, WireError
-from lvmtui.remote.mirror_checks import LARGEST_TIME, LARGEST_WHOLE, MOST_RUNS, an_object, number_of, whole
-from lvmtui.remote.mirror_session import Session
+from lvmtui.remote.mirrors.checks import LARGEST_TIME, LARGEST_WHOLE, MOST_RUNS, an_object, number_of, whole
+from lvmtui.remote.mirrors.session import Session
 from lvmtui.store.foreign import LARGEST, clean_text
 
 MOST_KEYS = 500

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from lvmtui.remote.agent.wire import Message, WireError
-from lvmtui.remote.mirror_checks import (
+from lvmtui.remote.mirrors.checks import (
     LARGEST_WHOLE,
     MOST_RUNS,
     TABLES,
@@ -22,8 +22,8 @@ from lvmtui.remote.mirror_checks import (
     number_of,
     tables,
 )
-from lvmtui.remote.mirror_logs import drop_all_logs, drop_log
-from lvmtui.remote.mirror_session import Session
+from lvmtui.remote.mirrors.logs import drop_all_logs, drop_log
+from lvmtui.remote.mirrors.session import Session
 
 MOST_TEXT = 1 << 28
 """Characters in the rows of all runs: readers have them in memory."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from lvmtui.errors import StoreError
 from lvmtui.reading import LOG_BYTES, LOG_NAME
 from lvmtui.remote.agent.wire import MESSAGE_LIMIT, Message, WireError
-from lvmtui.remote.mirror_checks import number_of, run_folder, whole
-from lvmtui.remote.mirror_session import Session
+from lvmtui.remote.mirrors.checks import number_of, run_folder, whole
+from lvmtui.remote.mirrors.session import Session
 
 MOST_BYTES = 4 * LOG_BYTES
 """A longer file is cut to its last `LOG_BYTES`."""

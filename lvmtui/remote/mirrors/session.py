@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lvmtui.remote.hosts import global_id
-from lvmtui.remote.mirror_checks import Table, tables
+from lvmtui.remote.mirrors.checks import Table, tables
 
 
 class Session:

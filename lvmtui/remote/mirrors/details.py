@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lvmtui.remote.agent.wire import Message, WireError
-from lvmtui.remote.mirror_checks import SHORT_TEXT, a_text, number_of, packed_numbers
-from lvmtui.remote.mirror_session import Session
+from lvmtui.remote.mirrors.checks import SHORT_TEXT, a_text, number_of, packed_numbers
+from lvmtui.remote.mirrors.session import Session
 from lvmtui.store.foreign import clean_json
 from lvmtui.store.records import QUERY_FACTS
 

@@ -1,0 +1,1 @@
+"""Runs copied whole from one machine's store into another's, over a connection of their own."""
