@@ -10,6 +10,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from lvmtui.store.location import DEFAULT_STORE, STORE_VARIABLE
 
@@ -33,12 +34,10 @@ def require_screen() -> None:
         )
 
 
-def dashboard_options(arguments: Sequence[str]) -> dict[str, str | bool | tuple[str, ...]] | None:
+def dashboard_options(arguments: Sequence[str]) -> dict[str, Any] | None:
     """What the dashboard is to be opened with; None where something else is asked for, or nothing that can be
     told at a glance."""
-    found: dict[str, str | bool | tuple[str, ...]] = {
-        "store": os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
-    }
+    found: dict[str, Any] = {"store": os.environ.get(STORE_VARIABLE) or DEFAULT_STORE}
     named: list[str] = []
     left = list(arguments)
     while left:
@@ -61,6 +60,36 @@ def dashboard_options(arguments: Sequence[str]) -> dict[str, str | bool | tuple[
     return {**found, "hosts": tuple(named)} if named else found
 
 
+def open_dashboard(store: str, *, hosts: Sequence[str] | None = None, **options: Any) -> int:
+    """Load the dashboard and open it; others answer while it is loaded.
+
+    Args:
+        store: path or URL.
+        hosts: watched hosts as `--host` names them; None: those of the settings.
+        options: as for `lvmtui.app.run_app`.
+
+    Returns:
+        Its exit code.
+
+    Raises:
+        UsageError: nothing can be drawn on this terminal.
+    """
+    require_screen()
+    from lvmtui.remote import early
+    from lvmtui.true_colour import Question
+
+    colours = Question()
+    try:
+        early.begin(hosts)
+        from lvmtui.app import run_app
+    finally:
+        colours.take_answer()
+    try:
+        return run_app(store, hosts=hosts, **options)
+    finally:
+        early.end()
+
+
 def main() -> int:
     """Run what the arguments of this process ask for.
 
@@ -80,24 +109,7 @@ def main() -> int:
     # Nothing that is made on the way to the first chart is garbage; the App switches the collector on again.
     gc.disable()
     try:
-        require_screen()
-        from lvmtui.true_colour import Question
-
-        # A terminal far away answers while the program is loaded.
-        colours = Question()
-        from lvmtui.remote import early
-
-        try:
-            try:
-                # Other machines answer meanwhile, too.
-                early.begin(options.get("hosts"))  # type: ignore[arg-type]
-                from lvmtui.app import run_app
-            finally:
-                colours.take_answer()
-
-            return run_app(**options)  # type: ignore[arg-type]
-        finally:
-            early.end()
+        return open_dashboard(**options)
     except KeyboardInterrupt:
         return 130
     except Exception as error:

@@ -27,7 +27,7 @@ from lvmtui.cli.session import (
     write,
 )
 from lvmtui.errors import UsageError
-from lvmtui.start import require_screen
+from lvmtui.start import open_dashboard, require_screen
 
 if TYPE_CHECKING:
     from lvmtui.store.records import Run
@@ -58,10 +58,7 @@ def dashboard(session: Session, focus: int | None = None) -> int:
             "the dashboard needs a terminal for its input, output and errors",
             "`lvmtui ls` and `lvmtui once` work without one.",
         )
-    require_screen()
-    from lvmtui.app import run_app
-
-    return run_app(
+    return open_dashboard(
         session.store,
         hosts=session.watched,
         focus=focus,
