@@ -373,7 +373,11 @@ class SshHost:
         for process in self.processes():
             with suppress(psutil.Error):
                 words = process.cmdline()
-                if "python" in words[0] and ("agent" in words or any("base64" in word for word in words)):
+                if (
+                    words
+                    and "python" in words[0]
+                    and ("agent" in words or any("base64" in word for word in words))
+                ):
                     found.append(process)
         return found
 

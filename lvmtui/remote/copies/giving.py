@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from lvmtui.store.database import Database
     from lvmtui.store.records import Checkpoint, Run
 
-TRIES = 5
+TRIES = 40
 """How often a run that trains is looked at anew because a checkpoint of its rows had just gone."""
+
+DUMPS = 5
+"""How often all of its rows are read because its checkpoints moved on meanwhile."""
 
 CHECKPOINTS = "checkpoints/"
 
@@ -93,16 +96,24 @@ def giving_log(store: str | os.PathLike[str], run: str) -> Iterator[Given]:
 
 
 def _given(database: Database, run_id: int, stack: ExitStack) -> Given:
+    from lvmtui.store.reader import Reader
+
+    dumps = 0
     for attempt in range(1, TRIES + 1):
         with ExitStack() as opened:
-            rows = opened.enter_context(tempfile.TemporaryFile())
             before = _checkpoints(database, run_id)
-            run, rows_piece = _dump(database, run_id, rows)
+            run = Reader(database).run(run_id)
             folder = run_folder(database, run)
             found = _Files(folder, f"{run.folder}/", opened)
+            # Opened at once: a training replaces its checkpoints all the time.
             found.take_checkpoints(before)
-            is_of_one_moment = not found.missing and _checkpoints(database, run_id) == before
-            if not is_of_one_moment and run.status in ACTIVE and attempt < TRIES:
+            may_settle = run.status in ACTIVE and attempt < TRIES and dumps < DUMPS
+            if found.missing and may_settle:
+                continue
+            rows = opened.enter_context(tempfile.TemporaryFile())
+            run, rows_piece = _dump(database, run_id, rows)
+            dumps += 1
+            if may_settle and _checkpoints(database, run_id) != before:
                 continue
             found.take_others()
             stack.push(opened.pop_all())
